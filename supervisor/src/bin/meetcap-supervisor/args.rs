@@ -1,0 +1,127 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use meetcap_supervisor::output::Format;
+
+/// Turns recordings into transcripts and summaries, one short-lived process per model.
+#[derive(Debug, Parser)]
+#[command(name = "meetcap-supervisor", version, about, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  meetcap-supervisor demo
+  meetcap-supervisor run meeting.m4a --stt ggml-small.bin --llm qwen3-4b-q4_k_m.gguf
+  meetcap-supervisor run *.wav --stt ggml-base.bin --no-summary --format txt,srt
+  meetcap-supervisor summarize meeting.transcript.json --llm qwen3-4b-q4_k_m.gguf
+
+Exit codes: 0 done, 1 internal error, 2 usage or configuration, 3 input, 4 model, 6 worker failed,
+7 out of memory, 8 output, 130 interrupted, 143 terminated";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Transcribe recordings and summarise them
+    #[command(after_help = RUN_EXAMPLES, override_usage = RUN_USAGE)]
+    Run(RunArgs),
+    /// Summarise a transcript that is there already
+    #[command(after_help = SUMMARIZE_EXAMPLES)]
+    Summarize(SummarizeArgs),
+    /// Run a bundled recording through bundled tiny models, without any download
+    Demo(DemoArgs),
+}
+
+const RUN_USAGE: &str = "\
+meetcap-supervisor run --stt <MODEL> <--llm <MODEL>|--no-summary> [OPTIONS] <AUDIO>...";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  meetcap-supervisor run meeting.flac --stt demo --llm demo
+  meetcap-supervisor run meeting.m4a --stt ggml-small.bin --no-summary -o notes
+  meetcap-supervisor run meeting.wav --stt ggml-small.bin --no-summary --events jsonl | jq .event";
+
+const SUMMARIZE_EXAMPLES: &str = "\
+Examples:
+  meetcap-supervisor summarize meeting.transcript.json --llm qwen3-4b-q4_k_m.gguf
+  meetcap-supervisor summarize notes.txt --llm demo -o summaries";
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Recordings: WAV, FLAC, MP3, M4A/AAC, OGG and others, whatever their names
+    #[arg(required = true)]
+    pub(crate) audio: Vec<PathBuf>,
+    /// Speech model: a whisper file in ggml format, or `demo`
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) stt: Option<PathBuf>,
+    /// Summary model: a GGUF file, or `demo`
+    #[arg(long, value_name = "MODEL", conflicts_with = "no_summary")]
+    pub(crate) llm: Option<PathBuf>,
+    /// Only transcribe
+    #[arg(long)]
+    pub(crate) no_summary: bool,
+    /// Folder for the results [default: beside each recording]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Language spoken, as whisper's code (en, de, ja, …) [default: found out by the model]
+    #[arg(long, value_name = "L", value_parser = meetcap_supervisor::input::parse_language)]
+    pub(crate) language: Option<String>,
+    /// Forms of the transcript: txt, json, srt, vtt, with commas between them
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "txt,json")]
+    pub(crate) format: Vec<Format>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SummarizeArgs {
+    /// A .transcript.json, or a text with one statement a line
+    pub(crate) transcript: PathBuf,
+    /// Summary model: a GGUF file, or `demo`
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) llm: Option<PathBuf>,
+    /// Folder for the summary [default: beside the transcript]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Language to write in, as a code (en, de, ja, …) [default: the transcript's]
+    #[arg(long, value_name = "L", value_parser = meetcap_supervisor::input::parse_language)]
+    pub(crate) language: Option<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Folder for the results [default: a new temporary folder, whose path is printed]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Seed of the summary model's choices
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u32,
+    /// Threads an engine computes with [default: what this process may use]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// Write every event to standard output, one JSON object a line
+    #[arg(long, value_name = "FORM")]
+    pub(crate) events: Option<EventForm>,
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more; twice for the workers' own output
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EventForm {
+    Jsonl,
+}

@@ -1,0 +1,111 @@
+//! The bundled recording and models: compressed inside the program, written to the user's cache folder on
+//! first use and checked there on every use.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+use meetcap_supervisor::{ExitCode, Model};
+use sha2::{Digest, Sha256};
+
+use super::Refusal;
+
+/// A file inside the program.
+struct Bundled {
+    name: &'static str,
+    packed: &'static [u8],
+    compressed: bool,
+    sha256: &'static str,
+}
+
+const STT: Bundled = Bundled {
+    name: "demo-stt-q5_0.bin",
+    packed: include_bytes!("../../../demo/demo-stt-q5_0.bin.zst"),
+    compressed: true,
+    sha256: "54e4ea19533e530ade40886bde296f3184091728a0c83a0958ad2e32aa6cbf66",
+};
+const LLM: Bundled = Bundled {
+    name: "demo-llm-q8_0.gguf",
+    packed: include_bytes!("../../../demo/demo-llm-q8_0.gguf.zst"),
+    compressed: true,
+    sha256: "18524d9223c2ddefba9f5229428d569e3ae22cbfcbdd0784c9f13cf236b4104a",
+};
+const RECORDING: Bundled = Bundled {
+    name: "meeting.flac",
+    packed: include_bytes!("../../../demo/meeting.flac"),
+    compressed: false,
+    sha256: "893f83d1f88aa20d07f1336ea8eb9790853e8e3a9f7e19734f9d28a0884fba71",
+};
+
+/// Everything the demo needs, on disk.
+pub(crate) struct Material {
+    pub(crate) recording: PathBuf,
+    pub(crate) stt: Model,
+    pub(crate) llm: Model,
+}
+
+pub(crate) fn unpack() -> Result<Material, Refusal> {
+    Ok(Material { recording: place(&RECORDING)?, stt: stt()?, llm: llm()? })
+}
+
+pub(crate) fn stt() -> Result<Model, Refusal> {
+    Ok(Model::named("demo", place(&STT)?))
+}
+
+pub(crate) fn llm() -> Result<Model, Refusal> {
+    Ok(Model::named("demo", place(&LLM)?))
+}
+
+/// The file in the cache folder, written there if it is not, or not as it should be.
+fn place(file: &Bundled) -> Result<PathBuf, Refusal> {
+    let folder = cache_folder()?;
+    let path = folder.join(file.name);
+    if hash_of(&path).is_ok_and(|hash| hash == file.sha256) {
+        return Ok(path);
+    }
+    write(file, &folder, &path).map_err(|error| {
+        let message = format!(
+            "cannot unpack the demo into {}: {error}; set XDG_CACHE_HOME to a folder that can be written",
+            folder.display()
+        );
+        Refusal::new(ExitCode::Output, message)
+    })?;
+    Ok(path)
+}
+
+fn cache_folder() -> Result<PathBuf, Refusal> {
+    let strategy = etcetera::choose_base_strategy()
+        .map_err(|_| Refusal::new(ExitCode::Usage, "there is no home folder; set HOME or XDG_CACHE_HOME"))?;
+    Ok(strategy.cache_dir().join("meetcap").join("demo"))
+}
+
+fn write(file: &Bundled, folder: &Path, path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut temporary = tempfile::Builder::new().prefix(".unpack-").tempfile_in(folder)?;
+    if file.compressed {
+        let mut decoder = ruzstd::decoding::StreamingDecoder::new(file.packed).map_err(io::Error::other)?;
+        io::copy(&mut decoder, &mut temporary)?;
+    } else {
+        temporary.write_all(file.packed)?;
+    }
+    temporary.as_file().sync_all()?;
+    if hash_of(temporary.path())? != file.sha256 {
+        return Err(io::Error::other("what was unpacked is not what was packed; the disk or the program is damaged"));
+    }
+    temporary.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+fn hash_of(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,289 @@
+//! What a person sees: one moving line on a terminal, a few plain lines elsewhere. Everything goes to standard
+//! error; standard output belongs to `--events`.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use meetcap_supervisor::errors::ErrorClass;
+use meetcap_supervisor::event::{Event, EventSink, Phase, ProgressUnit};
+use meetcap_supervisor::memory::{Bytes, Ledger, read_self};
+use meetcap_supervisor::worker::{ExitClass, WorkerExit};
+use meetcap_supervisor::{ExitCode, FaultKind, JobError, LifecycleState, Model, RunReport};
+
+use super::args::Common;
+
+/// How much is shown of what is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    Usual,
+    /// Segments as they come, and the summary.
+    Demo,
+}
+
+/// The listener of one run.
+pub(crate) struct Terminal {
+    view: Arc<Mutex<View>>,
+    jsonl: bool,
+}
+
+struct View {
+    quiet: bool,
+    show_segments: bool,
+    /// On a terminal only.
+    bar: Option<ProgressBar>,
+    subject: String,
+    /// Phase whose headline was printed, and when it began to work.
+    phase: Option<(Phase, Instant)>,
+    models: [String; 2],
+    memory: Bytes,
+    /// The summary model's answer so far.
+    answer: String,
+    show_answer: bool,
+}
+
+impl Terminal {
+    pub(crate) fn new(common: &Common, detail: Detail, subject: &Path) -> Self {
+        let interactive = !common.quiet && std::io::stderr().is_terminal();
+        let view = View {
+            quiet: common.quiet,
+            show_segments: !common.quiet && (detail == Detail::Demo || common.verbose > 0),
+            bar: interactive.then(new_bar),
+            subject: subject.file_name().unwrap_or(subject.as_os_str()).to_string_lossy().into_owned(),
+            phase: None,
+            models: [String::new(), String::new()],
+            memory: Bytes(0),
+            answer: String::new(),
+            show_answer: !common.quiet && detail == Detail::Demo,
+        };
+        Self { view: Arc::new(Mutex::new(view)), jsonl: common.events.is_some() }
+    }
+
+    pub(crate) fn sink(&self) -> EventSink {
+        let (view, jsonl) = (self.view.clone(), self.jsonl);
+        EventSink::new(move |event, stamped| {
+            if jsonl && let Ok(line) = serde_json::to_string(stamped) {
+                let mut out = std::io::stdout().lock();
+                let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+            }
+            view.lock().unwrap_or_else(PoisonError::into_inner).show(event);
+        })
+    }
+
+    /// The last words on a run.
+    pub(crate) fn finish(&self, report: &RunReport, llm: Option<&Model>) {
+        let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bar) = &view.bar {
+            bar.finish_and_clear();
+        }
+        if !view.quiet {
+            if view.show_answer {
+                for line in view.answer.lines() {
+                    eprintln!("{}", format!("  {}", printable(line)).trim_end());
+                }
+            }
+            print_outputs(&report.ledger);
+            print_memory(&report.ledger);
+        }
+        if let Err(error) = &report.result {
+            print_error(error, report, llm, &view.subject);
+        }
+    }
+}
+
+impl View {
+    fn show(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted { stt, llm, .. } => {
+                self.models = [stt.clone().unwrap_or_default(), llm.clone().unwrap_or_default()];
+            }
+            Event::State { phase, state: LifecycleState::Loading, .. } => self.headline(*phase),
+            Event::LoadProgress { fraction, .. } => self.progress(*fraction, "loading the model".to_owned()),
+            Event::Progress { phase, done, total, unit } => self.advance(*phase, *done, *total, *unit),
+            Event::Segment { start, text, .. } if self.show_segments => {
+                self.line(&format!("  [{}] {}", clock(*start), printable(&text.0)));
+            }
+            Event::SummaryDelta { text } => {
+                self.answer.push_str(&text.0);
+                let (memory, written) = (self.memory, self.answer.chars().count());
+                self.spin(format!("writing the summary, {written} characters, worker {memory}"));
+            }
+            Event::Memory { anonymous_bytes, .. } => self.memory = *anonymous_bytes,
+            Event::Warning { message, .. } if !self.quiet => self.line(&format!("warning: {message}")),
+            _ => {}
+        }
+    }
+
+    fn headline(&mut self, phase: Phase) {
+        if self.phase.is_some_and(|(shown, _)| shown == phase) {
+            return;
+        }
+        self.phase = Some((phase, Instant::now()));
+        if self.quiet {
+            return;
+        }
+        let subject = self.subject.clone();
+        match phase {
+            Phase::Stt => self.line(&format!("transcribing {subject} with {}", self.models[0])),
+            Phase::Llm => self.line(&format!("summarizing {subject} with {}", self.models[1])),
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a clamped fraction of a thousand")]
+    fn progress(&self, fraction: f64, message: String) {
+        if let Some(bar) = &self.bar {
+            bar.set_position((fraction.clamp(0.0, 1.0) * 1000.0) as u64);
+            bar.set_message(message);
+        }
+    }
+
+    fn spin(&self, message: String) {
+        if let Some(bar) = &self.bar {
+            bar.tick();
+            bar.set_message(message);
+        }
+    }
+
+    fn advance(&mut self, phase: Phase, done: f64, total: Option<f64>, unit: ProgressUnit) {
+        let memory = self.memory;
+        let message = match unit {
+            ProgressUnit::Seconds => {
+                let spent = self.phase.map_or(0.0, |(_, since)| since.elapsed().as_secs_f64());
+                let speed = if spent > 0.0 { done / spent } else { 0.0 };
+                format!("{} of audio, {speed:.1}× real time, worker {memory}", clock(done))
+            }
+            ProgressUnit::Tokens => format!("reading the transcript, worker {memory}"),
+        };
+        match total.filter(|total| *total > 0.0) {
+            Some(total) => self.progress(done / total, message),
+            None => self.spin(format!("{phase}: {message}")),
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => eprintln!("{text}"),
+        }
+    }
+}
+
+fn new_bar() -> ProgressBar {
+    let bar = ProgressBar::new(1000);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {bar:24} {percent:>3}%  {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn print_outputs(ledger: &Ledger) {
+    for path in &ledger.outputs {
+        eprintln!("wrote {}", path.display());
+    }
+}
+
+fn print_memory(ledger: &Ledger) {
+    if ledger.phases.is_empty() {
+        return;
+    }
+    let phases: Vec<String> =
+        ledger.phases.iter().map(|record| format!("worker-{} {}", record.phase, record.memory.peak_bytes)).collect();
+    eprintln!("peak memory: {}, supervisor {}", phases.join(", "), read_self().cost());
+}
+
+fn print_error(error: &JobError, report: &RunReport, llm: Option<&Model>, subject: &str) {
+    if matches!(error, JobError::Interrupted) {
+        eprintln!("interrupted: {subject}");
+    } else if let JobError::Worker(exit) = error {
+        print_exit(exit, error.class(), subject);
+    } else {
+        eprintln!("error: {}", chain(error));
+    }
+    let transcript = report.ledger.outputs.iter().find(|path| {
+        let name = path.to_string_lossy();
+        name.ends_with(".transcript.json") || name.ends_with(".transcript.txt")
+    });
+    if let (Some(transcript), Some(llm)) = (transcript, llm) {
+        eprintln!(
+            "the transcript is safe; try the summary again with: meetcap-supervisor summarize {} --llm {}",
+            quoted(&transcript.to_string_lossy()),
+            quoted(&llm.requested)
+        );
+    } else if report.exit_code == ExitCode::Interrupted || report.exit_code == ExitCode::Terminated {
+        eprintln!("nothing was written; run it again to start over");
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn print_exit(exit: &WorkerExit, class: ErrorClass, subject: &str) {
+    if let (ErrorClass::Input, ExitClass::Fault(fault)) = (class, &exit.class) {
+        // The file is to blame; the worker that said so is of no interest.
+        let thing = if fault.kind == FaultKind::BadInput { subject } else { "the model" };
+        eprintln!("error: {thing}: {}", fault.detail);
+        return;
+    }
+    eprintln!("error: {exit}");
+    eprintln!("the worker was {}; it held {} of memory at most", exit.state, exit.peak_cost);
+    if !exit.output_tail.is_empty() {
+        eprintln!("its last words:");
+        let lines: Vec<&str> = exit.output_tail.lines().collect();
+        for line in &lines[lines.len().saturating_sub(8)..] {
+            eprintln!("  | {line}");
+        }
+    }
+}
+
+/// As a shell takes it.
+fn quoted(text: &str) -> String {
+    if text.chars().all(|c| c.is_alphanumeric() || "/._-+=:@".contains(c)) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// Speech on a terminal: no control characters.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// Minutes and seconds, hours when there are any.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a recording, not negative")]
+fn clock(seconds: f64) -> String {
+    let whole = seconds.max(0.0) as u64;
+    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes:02}:{seconds:02}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_as_people_write_them() {
+        assert_eq!(clock(0.0), "00:00");
+        assert_eq!(clock(75.9), "01:15");
+        assert_eq!(clock(3_725.0), "1:02:05");
+    }
+
+    #[test]
+    fn a_suggested_command_survives_a_shell() {
+        assert_eq!(quoted("/a/b.json"), "/a/b.json");
+        assert_eq!(quoted("it's here.json"), r"'it'\''s here.json'");
+    }
+}

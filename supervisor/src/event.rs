@@ -1,0 +1,182 @@
+//! What happens, as plain data: one stream for the terminal, for programs and for the ledger.
+//!
+//! An event is told the moment it happens and never waits for its listener.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use meetcap_protocol::{LifecycleState, Spoken, WorkerKind};
+use serde::Serialize;
+
+use crate::memory::{Bytes, MemoryReading};
+
+/// Version of the events' shape.
+pub const EVENT_VERSION: u32 = 1;
+
+/// A phase's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    Stt,
+    Llm,
+}
+
+impl From<WorkerKind> for Phase {
+    fn from(kind: WorkerKind) -> Self {
+        match kind {
+            WorkerKind::Stt => Self::Stt,
+            WorkerKind::Llm => Self::Llm,
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stt => "stt",
+            Self::Llm => "llm",
+        })
+    }
+}
+
+/// The unit of a progress report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProgressUnit {
+    /// Seconds of audio.
+    Seconds,
+    Tokens,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Done,
+    Failed,
+    Interrupted,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    RunStarted {
+        audio_path: String,
+        stt: Option<String>,
+        llm: Option<String>,
+        output_dir: String,
+    },
+    State {
+        phase: Phase,
+        state: LifecycleState,
+        pid: u32,
+    },
+    LoadProgress {
+        phase: Phase,
+        /// Between 0 and 1.
+        fraction: f64,
+    },
+    Progress {
+        phase: Phase,
+        done: f64,
+        total: Option<f64>,
+        unit: ProgressUnit,
+    },
+    Segment {
+        id: u64,
+        start: f64,
+        end: f64,
+        text: Spoken,
+        confidence: Option<f32>,
+    },
+    SummaryDelta {
+        text: Spoken,
+    },
+    Memory {
+        phase: Phase,
+        pid: u32,
+        anonymous_bytes: Bytes,
+        file_backed_bytes: Bytes,
+        rss_bytes: Bytes,
+    },
+    Warning {
+        code: &'static str,
+        message: String,
+    },
+    WorkerExit {
+        phase: Phase,
+        pid: u32,
+        class: String,
+        signal: Option<i32>,
+        code: Option<i32>,
+        peak_bytes: Bytes,
+    },
+    RunFinished {
+        outcome: Outcome,
+        exit_code: u8,
+        outputs: Vec<PathBuf>,
+    },
+}
+
+impl Event {
+    pub(crate) fn memory(kind: WorkerKind, pid: u32, reading: &MemoryReading) -> Self {
+        Self::Memory {
+            phase: kind.into(),
+            pid,
+            anonymous_bytes: reading.anonymous,
+            file_backed_bytes: reading.file_backed,
+            rss_bytes: reading.rss,
+        }
+    }
+}
+
+/// An event with its version and time, as it is written out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stamped<'a> {
+    v: u32,
+    /// Milliseconds since the start of the run.
+    t_ms: u64,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+type Listener = dyn Fn(&Event, &Stamped<'_>) + Send + Sync;
+
+/// Where events go. Cheap to clone.
+#[derive(Clone)]
+pub struct EventSink {
+    listener: Arc<Listener>,
+    start: Instant,
+}
+
+impl fmt::Debug for EventSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EventSink")
+    }
+}
+
+impl EventSink {
+    /// Calls `listener` for every event, on whatever thread it happens; it must not block for long.
+    pub fn new(listener: impl Fn(&Event, &Stamped<'_>) + Send + Sync + 'static) -> Self {
+        Self { listener: Arc::new(listener), start: Instant::now() }
+    }
+
+    /// Nobody listens.
+    pub fn none() -> Self {
+        Self::new(|_, _| {})
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "an event is told once, by the one it happened to")]
+    pub(crate) fn send(&self, event: Event) {
+        let t_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        (self.listener)(&event, &Stamped { v: EVENT_VERSION, t_ms, event: &event });
+    }
+
+    pub(crate) fn warn(&self, code: &'static str, message: impl Into<String>) {
+        self.send(Event::Warning { code, message: message.into() });
+    }
+}

@@ -1,0 +1,66 @@
+//! Runs speech-to-text and summary models in short-lived worker processes and accounts for their memory.
+//!
+//! # Theory of operation
+//!
+//! A recording goes in; a transcript, a summary and a ledger of memory come out. Each phase runs in a process
+//! of its own ([`worker`]), started for it and ended after it: unloading a model *is* the end of its process,
+//! and the operating system takes back all of its memory, on the CPU and on the GPU. The supervisor itself
+//! links no inference engine and parses no audio.
+//!
+//! Two phases never hold models at once: a worker may load only with the one [`permit::LoadPermit`], which
+//! comes back after its process was reaped.
+//!
+//! The result of a phase is on disk before its worker is told that it may forget it. Success is a worker's
+//! final frame, never its exit status: engines are known to abort while they exit.
+//!
+//! # Use
+//!
+//! [`Supervisor::run`] does a [`Job`]; what happens is told as [`event::Event`]s. The pieces it is made of,
+//! [`service::SttService`] and [`service::LlmService`], can be used alone.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use meetcap_supervisor::{Job, Model, Stop, Supervisor, WorkerPrograms, default_threads};
+//! use meetcap_supervisor::{event::EventSink, output::Format};
+//!
+//! let supervisor = Supervisor::new(WorkerPrograms::beside("/opt/app/bin".as_ref()));
+//! let job = Job {
+//!     audio: "meeting.wav".into(),
+//!     stt: Model::from_path("ggml-small.bin"),
+//!     llm: None,
+//!     output_dir: None,
+//!     formats: Format::DEFAULT.to_vec(),
+//!     language: None,
+//!     seed: 0,
+//!     threads: default_threads(),
+//! };
+//! let events = EventSink::new(|event, _| println!("{event:?}"));
+//! let report = supervisor.run(&job, events, &Stop::default()).await;
+//! # drop(report);
+//! # }
+//! ```
+//!
+//! The library needs a tokio runtime with time enabled. It installs no signal handler and no global state.
+
+pub mod errors;
+pub mod event;
+pub mod exit_code;
+pub mod input;
+pub mod memory;
+pub mod models;
+pub mod output;
+pub mod permit;
+mod pipeline;
+pub mod programs;
+pub mod service;
+pub mod stop;
+pub mod summary;
+pub mod worker;
+
+pub use errors::JobError;
+pub use exit_code::ExitCode;
+pub use meetcap_protocol::{FaultKind, LifecycleState, WorkerFault};
+pub use models::Model;
+pub use pipeline::{Job, RunReport, SummarizeJob, Supervisor, default_threads};
+pub use programs::WorkerPrograms;
+pub use stop::Stop;

@@ -1,0 +1,155 @@
+//! Plain data: what was measured.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, Sub};
+
+use serde::{Deserialize, Serialize};
+
+/// A number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Bytes(pub u64);
+
+impl Bytes {
+    /// Kibibytes.
+    pub const fn kib(n: u64) -> Self {
+        Self(n << 10)
+    }
+
+    /// Mebibytes.
+    pub const fn mib(n: u64) -> Self {
+        Self(n << 20)
+    }
+
+    /// In mebibytes, for people and for the specification's `rss_mb`.
+    #[expect(clippy::cast_precision_loss, reason = "a figure for reading; 2^53 bytes are not in reach")]
+    pub fn as_mib(self) -> f64 {
+        self.0 as f64 / 1_048_576.0
+    }
+
+    /// The difference, or nothing when `other` is larger.
+    #[must_use]
+    pub const fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Add for Bytes {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl Sub for Bytes {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        self.saturating_sub(other)
+    }
+}
+
+impl Sum for Bytes {
+    fn sum<I: Iterator<Item = Self>>(bytes: I) -> Self {
+        bytes.fold(Self(0), Add::add)
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = self.as_mib();
+        if mib >= 10_240.0 {
+            write!(f, "{:.1} GiB", mib / 1024.0)
+        } else if mib >= 100.0 {
+            write!(f, "{mib:.0} MiB")
+        } else if mib >= 1.0 {
+            write!(f, "{mib:.1} MiB")
+        } else {
+            write!(f, "{:.0} KiB", mib * 1024.0)
+        }
+    }
+}
+
+/// Memory of a process tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MemoryReading {
+    /// Heap, stacks and other private memory in RAM.
+    pub anonymous: Bytes,
+    /// Pages of mapped files and shared memory in RAM.
+    pub file_backed: Bytes,
+    /// Anonymous memory that was swapped out.
+    pub swapped: Bytes,
+    /// Resident set: anonymous and file-backed together.
+    pub rss: Bytes,
+    /// Address space; says nothing about use.
+    pub vms: Bytes,
+    /// The kernel's own high-water mark of the resident set, where it keeps one.
+    pub rss_peak: Bytes,
+}
+
+impl MemoryReading {
+    /// What has to come back when the processes end.
+    pub fn cost(&self) -> Bytes {
+        self.anonymous + self.swapped
+    }
+}
+
+impl Add for MemoryReading {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            anonymous: self.anonymous + other.anonymous,
+            file_backed: self.file_backed + other.file_backed,
+            swapped: self.swapped + other.swapped,
+            rss: self.rss + other.rss,
+            vms: self.vms + other.vms,
+            rss_peak: self.rss_peak + other.rss_peak,
+        }
+    }
+}
+
+/// Memory of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SystemReading {
+    pub total: Bytes,
+    /// What can be had without swapping; the page cache counts as available.
+    pub available: Bytes,
+}
+
+/// The specification's figures (section 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct MemoryUsage {
+    pub rss_mb: f64,
+    pub vms_mb: f64,
+    /// Resident set in percent of the machine's memory.
+    pub percent: f64,
+}
+
+impl MemoryUsage {
+    /// From a tree's and the machine's reading.
+    pub fn new(tree: &MemoryReading, system: &SystemReading) -> Self {
+        let total = system.total.as_mib();
+        let percent = if total > 0.0 { 100.0 * tree.rss.as_mib() / total } else { 0.0 };
+        Self { rss_mb: tree.rss.as_mib(), vms_mb: tree.vms.as_mib(), percent }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_read_well_at_every_size() {
+        assert_eq!(Bytes::kib(512).to_string(), "512 KiB");
+        assert_eq!(Bytes::mib(5).to_string(), "5.0 MiB");
+        assert_eq!(Bytes::mib(640).to_string(), "640 MiB");
+        assert_eq!(Bytes::mib(20 * 1024).to_string(), "20.0 GiB");
+    }
+
+    #[test]
+    fn mapped_files_are_no_cost() {
+        let reading =
+            MemoryReading { anonymous: Bytes(5), swapped: Bytes(2), file_backed: Bytes(100), ..Default::default() };
+        assert_eq!(reading.cost(), Bytes(7));
+    }
+}

@@ -1,0 +1,30 @@
+//! Which model file a name stands for, and whether the file can be what it should be.
+
+pub mod header;
+
+use std::path::{Path, PathBuf};
+
+/// A model as it was asked for and as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// What the user wrote.
+    pub requested: String,
+    /// The name in transcripts and ledgers.
+    pub name: String,
+    pub path: PathBuf,
+}
+
+impl Model {
+    /// A model given as the path of its file; its name is the file's, without the ending.
+    pub fn from_path(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Self { requested: path.to_string_lossy().into_owned(), name, path }
+    }
+
+    /// A model known by a name, kept in a file.
+    pub fn named(name: impl Into<String>, path: impl AsRef<Path>) -> Self {
+        let name = name.into();
+        Self { requested: name.clone(), name, path: path.as_ref().to_path_buf() }
+    }
+}

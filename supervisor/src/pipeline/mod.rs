@@ -1,0 +1,288 @@
+//! A run: the phases in order, each in a process of its own, never two models at once.
+//!
+//! ```text
+//!  check everything that can be checked without a process
+//!    │
+//!  STT: load ─► transcribe ─► transcript on disk ─► acknowledge ─► unload (process reaped)
+//!    │                            from here on it stays, whatever comes
+//!  LLM: count ─► choose context and chunks ─► load ─► summarise ─► summary on disk ─► acknowledge ─► unload
+//!    │
+//!  ledger on disk
+//! ```
+//!
+//! A phase that fails ends the run with that phase's error; a worker that misbehaves after its answer is safe
+//! is a warning. No model is ever exchanged for another without a word: both names are in ledger and transcript.
+
+mod llm;
+mod stt;
+
+use std::path::{Path, PathBuf};
+
+use jiff::ZonedDateTime;
+use meetcap_protocol::WorkerKind;
+
+use crate::errors::JobError;
+use crate::event::{Event, EventSink, Outcome};
+use crate::exit_code::ExitCode;
+use crate::input;
+use crate::memory::{Ledger, read_self};
+use crate::models::{Model, header};
+use crate::output::{self, Format, OutputNames};
+use crate::permit::LoadGate;
+use crate::programs::WorkerPrograms;
+use crate::service::Host;
+use crate::stop::Stop;
+use crate::worker::{Deadlines, WorkerExit};
+
+/// Everything that one machine's runs share. Cheap to clone; installs nothing in the process it lives in.
+#[derive(Debug, Clone, Default)]
+pub struct Supervisor {
+    pub programs: WorkerPrograms,
+    pub deadlines: Deadlines,
+    gate: LoadGate,
+}
+
+/// A recording to be transcribed and, if a model is given, summarised.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub audio: PathBuf,
+    pub stt: Model,
+    pub llm: Option<Model>,
+    /// Folder for the outputs; beside the recording when not given.
+    pub output_dir: Option<PathBuf>,
+    pub formats: Vec<Format>,
+    /// Two-letter code; found out by the model when not given.
+    pub language: Option<String>,
+    pub seed: u32,
+    /// Threads an engine computes with.
+    pub threads: u16,
+}
+
+/// A transcript to be summarised.
+#[derive(Debug, Clone)]
+pub struct SummarizeJob {
+    /// A `.transcript.json`, or a text with one statement a line.
+    pub transcript: PathBuf,
+    pub llm: Model,
+    pub output_dir: Option<PathBuf>,
+    pub language: Option<String>,
+    pub seed: u32,
+    pub threads: u16,
+}
+
+/// What became of a run.
+#[derive(Debug)]
+pub struct RunReport {
+    pub result: Result<(), JobError>,
+    pub exit_code: ExitCode,
+    pub ledger: Ledger,
+}
+
+/// Threads for an engine when nobody says: what this process may use, CPU quotas included. More would spin.
+pub fn default_threads() -> u16 {
+    std::thread::available_parallelism().map_or(1, |n| u16::try_from(n.get()).unwrap_or(u16::MAX))
+}
+
+/// What a run carries from step to step.
+#[derive(Debug)]
+struct Run {
+    host: Host,
+    ledger: Ledger,
+}
+
+impl Run {
+    fn warn(&mut self, code: &'static str, message: impl Into<String>) {
+        let message = message.into();
+        self.ledger.warnings.push(format!("{code}: {message}"));
+        self.host.events.warn(code, message);
+    }
+
+    fn write(&mut self, files: &[(PathBuf, String)]) -> Result<(), JobError> {
+        output::commit(files)?;
+        self.ledger.outputs.extend(files.iter().map(|(path, _)| path.clone()));
+        Ok(())
+    }
+
+    /// A worker's end after its work was done.
+    fn note_exit(&mut self, exit: Option<&WorkerExit>) {
+        if let Some(exit) = exit.filter(|exit| exit.class.name() != "clean") {
+            self.warn("worker_exit", format!("{exit}; its work was complete before that"));
+        }
+    }
+}
+
+impl Supervisor {
+    /// A supervisor that uses these worker programs.
+    pub fn new(programs: WorkerPrograms) -> Self {
+        Self { programs, ..Self::default() }
+    }
+
+    /// The shared parts, bound to one run's listener and stop.
+    pub fn host(&self, events: EventSink, stop: &Stop) -> Host {
+        Host {
+            programs: self.programs.clone(),
+            deadlines: self.deadlines,
+            gate: self.gate.clone(),
+            events,
+            cancel: stop.token(),
+        }
+    }
+
+    /// Everything that can be known before a process is started: the recording's first bytes, both models'
+    /// headers, both programs, the folder for the outputs.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self, job: &Job) -> Result<OutputNames, JobError> {
+        input::check_audio(&job.audio)?;
+        header::check(&job.stt.path, WorkerKind::Stt)?;
+        self.programs.find(WorkerKind::Stt)?;
+        if let Some(llm) = &job.llm {
+            header::check(&llm.path, WorkerKind::Llm)?;
+            self.programs.find(WorkerKind::Llm)?;
+        }
+        let names = OutputNames::for_audio(&job.audio, job.output_dir.as_deref())
+            .map_err(|error| JobError::Internal(error.to_string()))?;
+        output::check_folder(&names.dir)?;
+        let mut targets: Vec<PathBuf> = job.formats.iter().map(|format| names.path(*format)).collect();
+        targets.extend([names.run(), names.summary()]);
+        output::check_targets(&targets)?;
+        Ok(names)
+    }
+
+    /// Runs one job to its end. Never panics and never leaves a process: what went wrong is in the report.
+    pub async fn run(&self, job: &Job, events: EventSink, stop: &Stop) -> RunReport {
+        let names = self.check(job);
+        let audio = std::path::absolute(&job.audio).unwrap_or_else(|_| job.audio.clone());
+        let mut run = self.begin(&audio, events, stop);
+        run.host.events.send(Event::RunStarted {
+            audio_path: run.ledger.audio_path.clone(),
+            stt: Some(job.stt.name.clone()),
+            llm: job.llm.as_ref().map(|model| model.name.clone()),
+            output_dir: names.as_ref().map(|names| names.dir.to_string_lossy().into_owned()).unwrap_or_default(),
+        });
+        match names {
+            Ok(names) => {
+                let result = run_phases(&mut run, job, &audio, &names).await;
+                finish(run, result, stop, Some(&names.run()))
+            }
+            Err(error) => finish(run, Err(error), stop, None),
+        }
+    }
+
+    /// Summarises a transcript that is there already.
+    pub async fn summarize(&self, job: &SummarizeJob, events: EventSink, stop: &Stop) -> RunReport {
+        let transcript = std::path::absolute(&job.transcript).unwrap_or_else(|_| job.transcript.clone());
+        let mut run = self.begin(&transcript, events, stop);
+        let checked = self.check_summarize(job);
+        run.host.events.send(Event::RunStarted {
+            audio_path: run.ledger.audio_path.clone(),
+            stt: None,
+            llm: Some(job.llm.name.clone()),
+            output_dir: checked.as_ref().map(|(names, _)| names.dir.to_string_lossy().into_owned()).unwrap_or_default(),
+        });
+        let result = match checked {
+            Ok((names, material)) => {
+                let order = llm::Order {
+                    model: &job.llm,
+                    lines: &material.lines,
+                    language: job.language.as_deref().or(material.language.as_deref()),
+                    seed: job.seed,
+                    threads: job.threads,
+                    target: names.summary(),
+                };
+                llm::phase(&mut run, order).await
+            }
+            Err(error) => Err(error),
+        };
+        finish(run, result, stop, None)
+    }
+
+    fn check_summarize(&self, job: &SummarizeJob) -> Result<(OutputNames, llm::Material), JobError> {
+        let material = llm::read_material(&job.transcript)?;
+        header::check(&job.llm.path, WorkerKind::Llm)?;
+        self.programs.find(WorkerKind::Llm)?;
+        let names = OutputNames::for_transcript(&job.transcript, job.output_dir.as_deref())
+            .map_err(|error| JobError::Internal(error.to_string()))?;
+        output::check_folder(&names.dir)?;
+        output::check_targets(&[names.summary()])?;
+        Ok((names, material))
+    }
+
+    fn begin(&self, subject: &Path, events: EventSink, stop: &Stop) -> Run {
+        let ledger = Ledger::new(subject.to_string_lossy().into_owned(), timestamp(&ZonedDateTime::now()));
+        Run { host: self.host(events, stop), ledger }
+    }
+}
+
+async fn run_phases(run: &mut Run, job: &Job, audio: &Path, names: &OutputNames) -> Result<(), JobError> {
+    output::remove_leftovers(&names.dir, std::time::SystemTime::now());
+    let material = stt::phase(run, job, audio, names).await?;
+    let Some(model) = &job.llm else { return Ok(()) };
+    if material.lines.is_empty() {
+        run.warn("no_summary", "there is no text to summarise");
+        return Ok(());
+    }
+    let order = llm::Order {
+        model,
+        lines: &material.lines,
+        language: job.language.as_deref().or(material.language.as_deref()),
+        seed: job.seed,
+        threads: job.threads,
+        target: names.summary(),
+    };
+    llm::phase(run, order).await
+}
+
+/// Closes the account: code, event, ledger file.
+fn finish(run: Run, mut result: Result<(), JobError>, stop: &Stop, ledger_path: Option<&Path>) -> RunReport {
+    let Run { host, mut ledger } = run;
+    let code = |result: &Result<(), JobError>| match result {
+        Ok(()) => ExitCode::Done,
+        Err(JobError::Interrupted) if stop.is_terminated() => ExitCode::Terminated,
+        Err(error) => ExitCode::of(error),
+    };
+    let mut exit_code = code(&result);
+    ledger.exit_code = Some(exit_code.code());
+    ledger.error = result.as_ref().err().map(ToString::to_string);
+    ledger.outcome = Some(outcome(exit_code));
+    // Where the input or a model is to blame there is nothing to account for, and the message says it all.
+    let accountable = !ledger.phases.is_empty() && !matches!(exit_code, ExitCode::Input | ExitCode::Model);
+    if let Some(path) = ledger_path.filter(|_| accountable || !ledger.outputs.is_empty()) {
+        ledger.outputs.push(path.to_path_buf());
+        let written = serde_json::to_string_pretty(&ledger)
+            .map_err(|error| JobError::Internal(error.to_string()))
+            .and_then(|text| Ok(output::commit(&[(path.to_path_buf(), text + "\n")])?));
+        if let Err(error) = written {
+            ledger.outputs.pop();
+            if result.is_ok() {
+                result = Err(error);
+                exit_code = code(&result);
+            }
+        }
+    }
+    host.events.send(Event::RunFinished {
+        outcome: outcome(exit_code),
+        exit_code: exit_code.code(),
+        outputs: ledger.outputs.clone(),
+    });
+    RunReport { result, exit_code, ledger }
+}
+
+fn outcome(code: ExitCode) -> Outcome {
+    match code {
+        ExitCode::Done => Outcome::Done,
+        ExitCode::Interrupted | ExitCode::Terminated => Outcome::Interrupted,
+        _ => Outcome::Failed,
+    }
+}
+
+/// ISO 8601 with the local offset.
+fn timestamp(now: &ZonedDateTime) -> String {
+    now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+/// The supervisor's own cost and that of whatever is below it.
+fn own_cost() -> crate::memory::Bytes {
+    read_self().cost()
+}

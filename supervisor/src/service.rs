@@ -1,0 +1,369 @@
+//! The specification's model services (section 3): a model that can be loaded, used, and unloaded for real.
+//!
+//! Loading means: start a worker, connect, let it plan, let it read the model. Unloading means: the worker's
+//! last frame, the end of its process, and its reaping; after that the operating system has every byte back.
+//!
+//! ```text
+//!  Empty ── plan ──► Planned ── load_model ──► Loaded ── work ──► Answered ── acknowledge ──► Loaded
+//!    ▲                  │                        │                   │
+//!    └──────────────────┴───── unload_model ─────┴───────────────────┘     any failure: Empty
+//! ```
+//!
+//! A service holds the plan; `load_model` takes no argument, as in the specification.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use meetcap_protocol::payload::Role;
+use meetcap_protocol::payload::llm::{Llm, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmPlanReport, LlmPlanRequest};
+use meetcap_protocol::payload::stt::{Stt, SttItem, SttJob, SttLoad, SttOutput};
+use meetcap_protocol::{LoadReport, SandboxStatus, Spoken, WirePath};
+use tokio_util::sync::CancellationToken;
+
+use crate::errors::JobError;
+use crate::event::EventSink;
+use crate::memory::{Bytes, MemoryReading, MemoryUsage, read_system};
+use crate::models::Model;
+use crate::permit::LoadGate;
+use crate::programs::WorkerPrograms;
+use crate::worker::{Answered, Connected, Deadlines, Launch, Loaded, Planned, Update, Worker, WorkerExit};
+
+/// What all services of one supervisor share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Host {
+    pub programs: WorkerPrograms,
+    pub deadlines: Deadlines,
+    /// One gate, one model in memory.
+    pub gate: LoadGate,
+    pub events: EventSink,
+    /// Ends whatever waits on a worker.
+    pub cancel: CancellationToken,
+}
+
+/// A model in a process of its own (specification, section 3.1).
+pub trait ModelService {
+    /// Starts the worker and loads the model; does nothing when it is loaded.
+    ///
+    /// # Errors
+    /// Why it could not be loaded; nothing is left running then.
+    fn load_model(&mut self) -> impl Future<Output = Result<(), JobError>> + Send;
+
+    /// Frees the model and ends its process; returns after the process was reaped, with how it ended, or
+    /// `None` when there was none.
+    fn unload_model(&mut self) -> impl Future<Output = Option<WorkerExit>> + Send;
+
+    /// Whether the model is in memory.
+    fn is_loaded(&self) -> bool;
+
+    /// Memory of the service's process tree; zero when there is none.
+    fn memory_usage(&self) -> MemoryUsage;
+}
+
+/// Where a service's worker stands.
+#[derive(Debug)]
+enum Holding<R: Role> {
+    Empty,
+    Planned(Worker<R, Planned>),
+    Loaded(Worker<R, Loaded>),
+    Answered(Worker<R, Answered>),
+}
+
+/// What was learnt about the worker that a service holds or held last.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PhaseFacts {
+    pub(crate) pid: Option<u32>,
+    pub(crate) sandbox: Option<SandboxStatus>,
+    pub(crate) report: Option<LoadReport>,
+    pub(crate) load: Duration,
+    pub(crate) process: Duration,
+    pub(crate) unload: Duration,
+    pub(crate) exit: Option<WorkerExit>,
+    pub(crate) peak_cost: Bytes,
+    pub(crate) peak_rss: Bytes,
+}
+
+/// The part that both services share.
+#[derive(Debug)]
+struct Slot<R: Role> {
+    host: Host,
+    model: Model,
+    holding: Holding<R>,
+    facts: PhaseFacts,
+}
+
+impl<R: Role> Slot<R> {
+    fn new(host: Host, model: Model) -> Self {
+        Self { host, model, holding: Holding::Empty, facts: PhaseFacts::default() }
+    }
+
+    /// Starts a worker and lets it count.
+    async fn plan(&mut self, request: R::PlanRequest, readable: Vec<PathBuf>) -> Result<R::PlanReport, JobError> {
+        self.unload().await;
+        let started = Instant::now();
+        self.facts = PhaseFacts::default();
+        let launch = Launch {
+            program: self.host.programs.find(R::KIND)?,
+            readable,
+            deadlines: self.host.deadlines,
+            events: self.host.events.clone(),
+            cancel: self.host.cancel.clone(),
+        };
+        let worker = Worker::<R, Connected>::start(launch).await.map_err(|error| self.failed_start(error))?;
+        self.facts.pid = Some(worker.pid());
+        self.facts.sandbox = Some(worker.sandbox().clone());
+        let (worker, report) = worker.plan(request).await.map_err(|exit| self.failed(exit))?;
+        self.holding = Holding::Planned(worker);
+        self.facts.load = started.elapsed();
+        Ok(report)
+    }
+
+    async fn load(&mut self, load: R::Load) -> Result<(), JobError> {
+        match std::mem::replace(&mut self.holding, Holding::Empty) {
+            Holding::Planned(worker) => {
+                let started = Instant::now();
+                let permit = tokio::select! {
+                    permit = self.host.gate.acquire() => permit,
+                    () = self.host.cancel.cancelled() => return Err(JobError::Interrupted),
+                };
+                let size = std::fs::metadata(&self.model.path).map_or(0, |metadata| metadata.len());
+                let (worker, report) = worker.load(permit, load, size).await.map_err(|exit| self.failed(exit))?;
+                self.facts.report = Some(report);
+                self.facts.load += started.elapsed();
+                self.holding = Holding::Loaded(worker);
+                Ok(())
+            }
+            Holding::Empty => Err(JobError::Internal("a model was loaded without a plan".to_owned())),
+            loaded => {
+                self.holding = loaded;
+                Ok(())
+            }
+        }
+    }
+
+    async fn process(
+        &mut self,
+        job: R::Job,
+        update: impl FnMut(Update<R::Item>) + Send,
+    ) -> Result<R::Output, JobError> {
+        self.acknowledge().await?;
+        let Holding::Loaded(worker) = std::mem::replace(&mut self.holding, Holding::Empty) else {
+            return Err(JobError::Internal("work was given to a model that is not loaded".to_owned()));
+        };
+        let started = Instant::now();
+        let done = worker.process(job, update).await;
+        self.facts.process += started.elapsed();
+        let (worker, output) = done.map_err(|exit| self.failed(exit))?;
+        let samples = worker.samples();
+        (self.facts.peak_cost, self.facts.peak_rss) = (samples.peak_cost, samples.peak_rss);
+        self.holding = Holding::Answered(worker);
+        Ok(output)
+    }
+
+    async fn acknowledge(&mut self) -> Result<(), JobError> {
+        match std::mem::replace(&mut self.holding, Holding::Empty) {
+            Holding::Answered(worker) => {
+                let worker = worker.acknowledge().await.map_err(|exit| self.failed(exit))?;
+                self.holding = Holding::Loaded(worker);
+            }
+            other => self.holding = other,
+        }
+        Ok(())
+    }
+
+    async fn unload(&mut self) -> Option<WorkerExit> {
+        // An answer that nobody acknowledged is given up: its worker is simply ended.
+        let started = Instant::now();
+        let exit = match std::mem::replace(&mut self.holding, Holding::Empty) {
+            Holding::Empty => return None,
+            Holding::Planned(worker) => worker.leave().await,
+            Holding::Loaded(worker) => worker.unload().await,
+            Holding::Answered(worker) => worker.abandon().await,
+        };
+        self.facts.unload = started.elapsed();
+        self.remember(&exit);
+        Some(exit)
+    }
+
+    fn failed_start(&mut self, error: crate::worker::StartError) -> JobError {
+        if let crate::worker::StartError::Exit(exit) = &error {
+            self.remember(exit);
+        }
+        error.into()
+    }
+
+    fn failed(&mut self, exit: WorkerExit) -> JobError {
+        self.remember(&exit);
+        exit.into()
+    }
+
+    fn remember(&mut self, exit: &WorkerExit) {
+        self.facts.pid = Some(exit.pid);
+        self.facts.peak_cost = self.facts.peak_cost.max(exit.peak_cost);
+        self.facts.peak_rss = self.facts.peak_rss.max(exit.peak_rss);
+        self.facts.exit = Some(exit.clone());
+    }
+
+    fn is_loaded(&self) -> bool {
+        matches!(self.holding, Holding::Loaded(_) | Holding::Answered(_))
+    }
+
+    fn memory(&self) -> MemoryReading {
+        match &self.holding {
+            Holding::Empty => MemoryReading::default(),
+            Holding::Planned(worker) => worker.memory(),
+            Holding::Loaded(worker) => worker.memory(),
+            Holding::Answered(worker) => worker.memory(),
+        }
+    }
+}
+
+/// Speech to text.
+#[derive(Debug)]
+pub struct SttService {
+    slot: Slot<Stt>,
+    audio: PathBuf,
+    threads: u16,
+}
+
+impl SttService {
+    /// For one recording: a worker may read this model and this recording and nothing else.
+    pub fn new(host: Host, model: Model, audio: PathBuf, threads: u16) -> Self {
+        Self { slot: Slot::new(host, model), audio, threads }
+    }
+
+    /// Transcribes the recording. The answer counts once it is [acknowledged](Self::acknowledge).
+    ///
+    /// # Errors
+    /// How the worker ended.
+    pub async fn transcribe(
+        &mut self,
+        language: Option<String>,
+        update: impl FnMut(Update<SttItem>) + Send,
+    ) -> Result<SttOutput, JobError> {
+        let job = SttJob { audio: WirePath::from(self.audio.as_path()), language, first_unit: 0 };
+        self.slot.process(job, update).await
+    }
+
+    /// Tells the worker that its answer is durable.
+    ///
+    /// # Errors
+    /// How the worker ended; the answer stands.
+    pub async fn acknowledge(&mut self) -> Result<(), JobError> {
+        self.slot.acknowledge().await
+    }
+
+    pub(crate) fn facts(&self) -> &PhaseFacts {
+        &self.slot.facts
+    }
+}
+
+impl ModelService for SttService {
+    async fn load_model(&mut self) -> Result<(), JobError> {
+        if self.is_loaded() {
+            return Ok(());
+        }
+        let readable = vec![self.slot.model.path.clone(), self.audio.clone()];
+        self.slot.plan((), readable).await?;
+        let load = SttLoad { model: WirePath::from(self.slot.model.path.as_path()), threads: self.threads, gpu: true };
+        self.slot.load(load).await
+    }
+
+    async fn unload_model(&mut self) -> Option<WorkerExit> {
+        self.slot.unload().await
+    }
+
+    fn is_loaded(&self) -> bool {
+        self.slot.is_loaded()
+    }
+
+    fn memory_usage(&self) -> MemoryUsage {
+        MemoryUsage::new(&self.slot.memory(), &read_system())
+    }
+}
+
+/// What the summary model is asked to do with a chunk.
+#[derive(Debug, Clone)]
+pub struct SummaryRequest {
+    pub instructions: String,
+    pub lines: Vec<Spoken>,
+    pub max_tokens: u32,
+    pub seed: u32,
+    pub temperature: f32,
+}
+
+/// Summaries.
+#[derive(Debug)]
+pub struct LlmService {
+    slot: Slot<Llm>,
+    threads: u16,
+    n_ctx: Option<u32>,
+}
+
+impl LlmService {
+    /// A worker may read this model and nothing else.
+    pub fn new(host: Host, model: Model, threads: u16) -> Self {
+        Self { slot: Slot::new(host, model), threads, n_ctx: None }
+    }
+
+    /// Starts the worker and counts the lines' tokens with the model's own vocabulary.
+    ///
+    /// # Errors
+    /// How the worker ended.
+    pub async fn plan(&mut self, instructions: String, lines: Vec<Spoken>) -> Result<LlmPlanReport, JobError> {
+        let model = self.slot.model.path.clone();
+        let request = LlmPlanRequest { model: WirePath::from(model.as_path()), instructions, lines };
+        self.slot.plan(request, vec![model]).await
+    }
+
+    /// Sets the context that `load_model` will allocate, in tokens.
+    pub fn set_context(&mut self, n_ctx: u32) {
+        self.n_ctx = Some(n_ctx);
+    }
+
+    /// Summarises one chunk; `delta` gets the answer piece by piece.
+    ///
+    /// # Errors
+    /// How the worker ended.
+    pub async fn summarize(
+        &mut self,
+        request: SummaryRequest,
+        update: impl FnMut(Update<LlmItem>) + Send,
+    ) -> Result<LlmOutput, JobError> {
+        let SummaryRequest { instructions, lines, max_tokens, seed, temperature } = request;
+        let job = LlmJob { instructions, lines, max_tokens, seed, temperature };
+        self.slot.process(job, update).await
+    }
+
+    /// Tells the worker that its answer is durable.
+    ///
+    /// # Errors
+    /// How the worker ended; the answer stands.
+    pub async fn acknowledge(&mut self) -> Result<(), JobError> {
+        self.slot.acknowledge().await
+    }
+
+    pub(crate) fn facts(&self) -> &PhaseFacts {
+        &self.slot.facts
+    }
+}
+
+impl ModelService for LlmService {
+    async fn load_model(&mut self) -> Result<(), JobError> {
+        let n_ctx = self.n_ctx.ok_or_else(|| JobError::Internal("no context was planned".to_owned()))?;
+        let model = WirePath::from(self.slot.model.path.as_path());
+        self.slot.load(LlmLoad { model, n_ctx, threads: self.threads, gpu_layers: None }).await
+    }
+
+    async fn unload_model(&mut self) -> Option<WorkerExit> {
+        self.slot.unload().await
+    }
+
+    fn is_loaded(&self) -> bool {
+        self.slot.is_loaded()
+    }
+
+    fn memory_usage(&self) -> MemoryUsage {
+        MemoryUsage::new(&self.slot.memory(), &read_system())
+    }
+}

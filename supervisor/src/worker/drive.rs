@@ -1,0 +1,197 @@
+//! The conversation with one worker. The only place that waits on it.
+//!
+//! A wait ends in one of five ways, looked at in this order: a frame, the end of the connection (or of the
+//! process, once its last frames are read), cancellation, silence for too long, the deadline of the step.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use interprocess::local_socket::tokio::Stream;
+use meetcap_protocol::codec::CodecError;
+use meetcap_protocol::payload::Role;
+use meetcap_protocol::{
+    FromWorker, IllegalTransition, LifecycleEvent, LifecycleState, SandboxStatus, ToWorker, WorkerFault,
+};
+use tokio::time::Instant;
+use tokio_util::codec::Framed;
+use tokio_util::sync::CancellationToken;
+
+use super::exit::{WorkerExit, classify};
+use super::frames::FrameCodec;
+use super::output_tail::OutputTail;
+use super::process::Process;
+use super::{Deadlines, Observed, within};
+use crate::event::{Event, EventSink};
+use crate::memory::Sampler;
+
+/// How long a connection may outlive its process: a frame in the socket's buffer is still read.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Why a conversation is over.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// The worker said what went wrong.
+    Fault(WorkerFault),
+    /// It said goodbye.
+    Farewell,
+    /// The connection or the process ended.
+    HungUp,
+    Deadline {
+        state: LifecycleState,
+    },
+    Cancelled,
+    Protocol {
+        detail: String,
+    },
+}
+
+impl Ending {
+    pub(super) fn out_of_phase<R: Role>(message: &FromWorker<R>) -> Self {
+        Self::Protocol { detail: format!("{} out of phase", message.name()) }
+    }
+}
+
+impl From<IllegalTransition> for Ending {
+    fn from(error: IllegalTransition) -> Self {
+        Self::Protocol { detail: error.to_string() }
+    }
+}
+
+impl From<CodecError> for Ending {
+    fn from(error: CodecError) -> Self {
+        match error {
+            CodecError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                Self::Protocol { detail: error.to_string() }
+            }
+            CodecError::Io(_) | CodecError::Truncated => Self::HungUp,
+            other => Self::Protocol { detail: other.to_string() },
+        }
+    }
+}
+
+/// Everything that belongs to one live worker.
+#[derive(Debug)]
+pub(super) struct Link<R: Role> {
+    pub(super) frames: Framed<Stream, FrameCodec<R>>,
+    pub(super) process: Process,
+    pub(super) tail: OutputTail,
+    pub(super) sampler: Sampler,
+    pub(super) observed: Observed,
+    pub(super) sandbox: SandboxStatus,
+    pub(super) deadlines: Deadlines,
+    pub(super) events: EventSink,
+    pub(super) cancel: CancellationToken,
+    pub(super) last_heard: Instant,
+}
+
+impl<R: Role> Link<R> {
+    pub(super) fn advance(&mut self, event: LifecycleEvent) -> Result<(), Ending> {
+        let state = self.observed.state.after(event)?;
+        self.observed.set(state, self.process.pid());
+        Ok(())
+    }
+
+    /// Sends one frame. A worker reads all the time, so one that does not take it in time is hung.
+    pub(super) async fn send(&mut self, message: ToWorker<R>) -> Result<(), Ending> {
+        let state = self.observed.state;
+        match within(self.deadlines.silence, self.frames.send(message)).await {
+            Some(sent) => sent.map_err(Ending::from),
+            None => Err(Ending::Deadline { state }),
+        }
+    }
+
+    /// The next frame that is not a heartbeat, within `limit` and before the worker has been silent too long.
+    pub(super) async fn receive(&mut self, limit: Option<Duration>) -> Result<FromWorker<R>, Ending> {
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        let mut drained_by = None;
+        loop {
+            let silent_at = self.last_heard + self.deadlines.silence;
+            let until = [deadline, drained_by].into_iter().flatten().fold(silent_at, Instant::min);
+            tokio::select! {
+                biased;
+                frame = self.frames.next() => match frame {
+                    Some(Ok(message)) => {
+                        self.last_heard = Instant::now();
+                        match message {
+                            FromWorker::Heartbeat => {}
+                            FromWorker::Fault(fault) => return Err(Ending::Fault(fault)),
+                            message => return Ok(message),
+                        }
+                    }
+                    Some(Err(error)) => return Err(error.into()),
+                    None => return Err(Ending::HungUp),
+                },
+                _ = self.process.exited(), if drained_by.is_none() => drained_by = Some(Instant::now() + DRAIN),
+                () = self.cancel.cancelled() => return Err(Ending::Cancelled),
+                () = tokio::time::sleep_until(until) => {
+                    return Err(if drained_by.is_some() {
+                        Ending::HungUp
+                    } else {
+                        Ending::Deadline { state: self.observed.state }
+                    });
+                }
+            }
+        }
+    }
+
+    /// Ends the worker, whatever it takes, and tells how it went. Returns after the process is reaped.
+    pub(super) async fn end(mut self, ending: Ending) -> WorkerExit {
+        self.sampler.sample_now();
+        let state = self.observed.state;
+        let patience = match &ending {
+            // These end by themselves; everything else is past asking.
+            Ending::Farewell | Ending::HungUp | Ending::Fault(_) => self.deadlines.farewell,
+            Ending::Cancelled => {
+                let _ = self.send(ToWorker::Cancel).await;
+                self.deadlines.farewell / 4
+            }
+            Ending::Deadline { .. } | Ending::Protocol { .. } => Duration::ZERO,
+        };
+        let status = self.wait_for_exit(patience).await;
+        let killed = status.is_none();
+        let status = match status {
+            Some(status) => status,
+            None => {
+                self.process.kill();
+                self.process.exited().await
+            }
+        };
+        let samples = self.sampler.samples();
+        let exit = WorkerExit {
+            kind: R::KIND,
+            pid: self.process.pid(),
+            class: classify(ending, killed, status),
+            state,
+            output_tail: self.tail.text().await,
+            last_memory: samples.last,
+            peak_cost: samples.peak_cost,
+            peak_rss: samples.peak_rss,
+        };
+        let _ = self.advance(LifecycleEvent::Exited);
+        self.events.send(Event::WorkerExit {
+            phase: R::KIND.into(),
+            pid: exit.pid,
+            class: exit.class.name().to_owned(),
+            signal: exit.signal(),
+            code: exit.code(),
+            peak_bytes: exit.peak_cost,
+        });
+        exit
+    }
+
+    /// `None` when the process lives on. Goes on reading, so that a worker with something to say can end.
+    async fn wait_for_exit(&mut self, patience: Duration) -> Option<Option<std::process::ExitStatus>> {
+        let Self { frames, process, .. } = self;
+        within(patience, async {
+            let mut open = true;
+            loop {
+                tokio::select! {
+                    biased;
+                    status = process.exited() => return status,
+                    frame = frames.next(), if open => open = matches!(frame, Some(Ok(_))),
+                }
+            }
+        })
+        .await
+    }
+}

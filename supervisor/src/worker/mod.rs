@@ -1,0 +1,344 @@
+//! One worker process, from spawn to reap.
+//!
+//! # Ownership
+//!
+//! ```text
+//!  start ─► Worker<Connected> ─ plan ─► Worker<Planned> ─ load(permit) ─► Worker<Loaded>
+//!                                                                          │        ▲
+//!                                                                  process │        │ acknowledge
+//!                                                                          ▼        │
+//!                                                                      Worker<Answered>
+//!  every step consumes the worker; a step that fails gives a WorkerExit, never a half-alive worker
+//!  Worker<Loaded> ─ unload ─► WorkerExit (class Clean, or a warning)
+//! ```
+//!
+//! `LifecycleState` is what observers see; a connected or planned worker holds no weights and is `Unloaded`.
+//!
+//! # What may not happen
+//!
+//! - A worker holds a model without the permit: `load` moves it into the process handle, which gives it back
+//!   after the process was reaped, on every path.
+//! - A wait without an end: every wait on a worker is raced against the end of its process, a deadline and
+//!   cancellation (`drive`).
+//! - A process left behind: dropping a worker in any state kills its process group, and the thread that
+//!   started it reaps it.
+
+mod connect;
+mod drive;
+mod exit;
+mod frames;
+mod output_tail;
+mod process;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use meetcap_protocol::payload::Role;
+use meetcap_protocol::{FromWorker, LifecycleEvent, LifecycleState, LoadReport, SandboxStatus, ToWorker, WorkerKind};
+use tokio_util::sync::CancellationToken;
+
+use crate::event::{Event, EventSink};
+use crate::memory::{MemoryReading, Samples};
+use crate::permit::LoadPermit;
+use drive::{Ending, Link};
+
+pub use connect::{HandshakeError, StartError};
+pub use exit::{ExitClass, KillReason, WorkerExit};
+
+/// How long each wait on a worker may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// From spawn to the worker's Hello.
+    pub connect: Duration,
+    /// Time between two heartbeats, told to the worker.
+    pub heartbeat: Duration,
+    /// Silence after which a worker counts as hung.
+    pub silence: Duration,
+    /// For a load, on top of [`Self::load_per_mib`].
+    pub load: Duration,
+    /// For each mebibyte of the model file.
+    pub load_per_mib: Duration,
+    /// From Unload, Cancel or the last frame to the end of the process.
+    pub farewell: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(1),
+            silence: Duration::from_secs(10),
+            load: Duration::from_secs(30),
+            load_per_mib: Duration::from_millis(100),
+            farewell: Duration::from_secs(3),
+        }
+    }
+}
+
+/// What it takes to start a worker.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    pub program: PathBuf,
+    /// Files that the worker may read.
+    pub readable: Vec<PathBuf>,
+    pub deadlines: Deadlines,
+    pub events: EventSink,
+    pub cancel: CancellationToken,
+}
+
+/// Stage of a worker that is connected and knows nothing yet.
+#[derive(Debug)]
+pub struct Connected;
+/// Stage of a worker that has counted.
+#[derive(Debug)]
+pub struct Planned;
+/// Stage of a worker that holds a model.
+#[derive(Debug)]
+pub struct Loaded;
+/// Stage of a worker whose answer is not acknowledged yet.
+#[derive(Debug)]
+pub struct Answered;
+
+/// A live worker process. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Worker<R: Role, S> {
+    link: Link<R>,
+    stage: std::marker::PhantomData<S>,
+}
+
+/// What a job tells while it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Update<I> {
+    UnitStarted(u64),
+    Progress {
+        done: f64,
+        total: Option<f64>,
+    },
+    Item(I),
+    /// The unit is complete. When the callback returns, it counts as durable.
+    UnitDone(u64),
+}
+
+impl<R: Role, S> Worker<R, S> {
+    fn enter<T>(self) -> Worker<R, T> {
+        Worker { link: self.link, stage: std::marker::PhantomData }
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.link.process.pid()
+    }
+
+    /// How far the worker says it is locked in.
+    pub fn sandbox(&self) -> &SandboxStatus {
+        &self.link.sandbox
+    }
+
+    /// The last reading of its memory.
+    pub fn memory(&self) -> MemoryReading {
+        self.link.sampler.sample_now();
+        self.link.sampler.samples().last
+    }
+
+    /// Unload, its answer, the end of the process.
+    async fn dismiss(mut self) -> WorkerExit {
+        let farewell = self.link.deadlines.farewell;
+        let ending = match self.link.send(ToWorker::Unload).await {
+            Ok(()) => match self.link.receive(Some(farewell)).await {
+                Ok(FromWorker::Unloaded) => Ending::Farewell,
+                Ok(other) => Ending::out_of_phase(&other),
+                Err(ending) => ending,
+            },
+            Err(ending) => ending,
+        };
+        self.link.end(ending).await
+    }
+
+    /// Peaks so far.
+    pub(crate) fn samples(&self) -> Samples {
+        self.link.sampler.sample_now();
+        self.link.sampler.samples()
+    }
+}
+
+impl<R: Role> Worker<R, Planned> {
+    /// Sends the worker away before it loads anything; returns when the process is reaped.
+    pub async fn leave(self) -> WorkerExit {
+        self.dismiss().await
+    }
+}
+
+impl<R: Role> Worker<R, Connected> {
+    /// Starts the program and shakes hands.
+    ///
+    /// # Errors
+    /// The program is missing or of another build, or the worker ended or stalled on the way.
+    pub async fn start(launch: Launch) -> Result<Self, StartError> {
+        let link = connect::start::<R>(launch).await?;
+        Ok(Self { link, stage: std::marker::PhantomData })
+    }
+
+    /// Lets the worker count; no weights are read.
+    ///
+    /// # Errors
+    /// How the worker ended.
+    pub async fn plan(mut self, request: R::PlanRequest) -> Result<(Worker<R, Planned>, R::PlanReport), WorkerExit> {
+        let limit = self.link.deadlines.load;
+        let answer = match self.link.send(ToWorker::Plan(request)).await {
+            Ok(()) => self.link.receive(Some(limit)).await,
+            Err(ending) => Err(ending),
+        };
+        match answer {
+            Ok(FromWorker::Planned(report)) => Ok((self.enter(), report)),
+            Ok(other) => Err(self.link.end(Ending::out_of_phase(&other)).await),
+            Err(ending) => Err(self.link.end(ending).await),
+        }
+    }
+}
+
+impl<R: Role> Worker<R, Planned> {
+    /// Lets the worker read the model of `size` bytes. The permit stays with the process until it is reaped.
+    ///
+    /// # Errors
+    /// How the worker ended.
+    pub async fn load(
+        mut self,
+        permit: LoadPermit,
+        load: R::Load,
+        size: u64,
+    ) -> Result<(Worker<R, Loaded>, LoadReport), WorkerExit> {
+        self.link.process.hold(permit);
+        let mib = u32::try_from(size >> 20).unwrap_or(u32::MAX);
+        let limit = self.link.deadlines.load + self.link.deadlines.load_per_mib.saturating_mul(mib);
+        match Self::load_steps(&mut self.link, load, limit).await {
+            Ok(report) => Ok((self.enter(), report)),
+            Err(ending) => Err(self.link.end(ending).await),
+        }
+    }
+
+    async fn load_steps(link: &mut Link<R>, load: R::Load, limit: Duration) -> Result<LoadReport, Ending> {
+        link.advance(LifecycleEvent::LoadStarted)?;
+        link.send(ToWorker::Load(load)).await?;
+        let until = tokio::time::Instant::now() + limit;
+        loop {
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            match link.receive(Some(left)).await? {
+                FromWorker::LoadProgress { fraction } => {
+                    let fraction = f64::from(fraction.clamp(0.0, 1.0));
+                    link.events.send(Event::LoadProgress { phase: R::KIND.into(), fraction });
+                }
+                FromWorker::Loaded(report) => {
+                    link.advance(LifecycleEvent::LoadFinished)?;
+                    link.sampler.sample_now();
+                    return Ok(report);
+                }
+                other => return Err(Ending::out_of_phase(&other)),
+            }
+        }
+    }
+}
+
+impl<R: Role> Worker<R, Loaded> {
+    /// Does one job. `update` is called for everything the job tells; the answer counts once it is
+    /// [acknowledged](Worker::acknowledge).
+    ///
+    /// # Errors
+    /// How the worker ended.
+    pub async fn process(
+        mut self,
+        job: R::Job,
+        mut update: impl FnMut(Update<R::Item>) + Send,
+    ) -> Result<(Worker<R, Answered>, R::Output), WorkerExit> {
+        match Self::process_steps(&mut self.link, job, &mut update).await {
+            Ok(output) => Ok((self.enter(), output)),
+            Err(ending) => Err(self.link.end(ending).await),
+        }
+    }
+
+    async fn process_steps(
+        link: &mut Link<R>,
+        job: R::Job,
+        update: &mut (impl FnMut(Update<R::Item>) + Send),
+    ) -> Result<R::Output, Ending> {
+        link.advance(LifecycleEvent::JobStarted)?;
+        link.send(ToWorker::Process(job)).await?;
+        let mut open = None;
+        loop {
+            match link.receive(None).await? {
+                FromWorker::UnitStarted { unit } if open.is_none() => {
+                    open = Some(unit);
+                    update(Update::UnitStarted(unit));
+                }
+                FromWorker::UnitDone { unit } if open == Some(unit) => {
+                    open = None;
+                    update(Update::UnitDone(unit));
+                    link.send(ToWorker::Committed { unit }).await?;
+                }
+                FromWorker::Progress { done, total } => update(Update::Progress { done, total }),
+                FromWorker::Item(item) => update(Update::Item(item)),
+                FromWorker::Done(output) if open.is_none() => return Ok(output),
+                other => return Err(Ending::out_of_phase(&other)),
+            }
+        }
+    }
+
+    /// Lets the worker free its model and end; returns when the process is reaped. Whatever happens here, the
+    /// work was done: an exit of another class than `Clean` is worth a warning, not a failure.
+    pub async fn unload(mut self) -> WorkerExit {
+        match self.link.advance(LifecycleEvent::UnloadStarted) {
+            Ok(()) => self.dismiss().await,
+            Err(ending) => self.link.end(ending).await,
+        }
+    }
+}
+
+impl<R: Role> Worker<R, Answered> {
+    /// Gives the answer up: ends the worker without an acknowledgement; returns when it is reaped.
+    pub async fn abandon(self) -> WorkerExit {
+        self.link.end(Ending::Cancelled).await
+    }
+
+    /// Tells the worker that its answer is durable.
+    ///
+    /// # Errors
+    /// How the worker ended; the answer stands nevertheless.
+    pub async fn acknowledge(mut self) -> Result<Worker<R, Loaded>, WorkerExit> {
+        let step = match self.link.send(ToWorker::Acknowledge).await {
+            Ok(()) => self.link.advance(LifecycleEvent::JobFinished),
+            Err(ending) => Err(ending),
+        };
+        match step {
+            Ok(()) => Ok(self.enter()),
+            Err(ending) => Err(self.link.end(ending).await),
+        }
+    }
+}
+
+/// Where observers stand: the state of a worker of `kind`, told to all listeners.
+#[derive(Debug, Clone)]
+pub(crate) struct Observed {
+    pub(crate) state: LifecycleState,
+    kind: WorkerKind,
+    events: EventSink,
+}
+
+impl Observed {
+    fn new(kind: WorkerKind, events: EventSink) -> Self {
+        Self { state: LifecycleState::Unloaded, kind, events }
+    }
+
+    fn set(&mut self, state: LifecycleState, pid: u32) {
+        self.state = state;
+        self.events.send(Event::State { phase: self.kind.into(), state, pid });
+    }
+}
+
+/// Waits for `work` no longer than `limit`.
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(limit, work).await.ok()
+}

@@ -1,0 +1,133 @@
+//! Engines without a model: fixed words out, and at every step what the script says.
+
+use meetcap_protocol::payload::llm::{Finish, Llm, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmPlanReport, LlmPlanRequest};
+use meetcap_protocol::payload::stt::{AudioInfo, Segment, Stt, SttItem, SttJob, SttLoad, SttOutput};
+use meetcap_protocol::runtime::{Engine, JobContext, LoadContext};
+use meetcap_protocol::{LoadReport, Spoken, WorkerFault};
+
+use super::{Script, Scripted, Step};
+
+/// Windows of every recording, a second each.
+pub const WINDOWS: u64 = 3;
+
+/// What is heard in a window.
+pub fn window_text(window: u64) -> String {
+    format!("This is window {window}.")
+}
+
+/// What is answered to every transcript.
+pub const ANSWER: &str = "## Meeting Title\nScriptedMeeting\n\n## Summary\nThe team discussed the script.\n\n\
+    ## Participants\n- Alice\n\n## Key Discussion Points\n- the script is short\n\n## Decisions Made\n\
+    - ship the script\n\n## Action Items\n- [ ] Alice — write the report (due: Friday)\n\n\
+    ## Notable Quotes\nnone\n\n## Meeting Tone\nconstructive";
+
+/// Speech.
+#[derive(Debug)]
+pub struct FakeStt {
+    script: Script,
+}
+
+impl FakeStt {
+    pub fn new(script: Script) -> Self {
+        Self { script }
+    }
+}
+
+fn loaded(context: &impl Fn(f32)) -> LoadReport {
+    for quarter in 0..=4_u8 {
+        context(f32::from(quarter) / 4.0);
+    }
+    LoadReport { engine: "fake".to_owned(), device: "cpu".to_owned() }
+}
+
+impl Engine for FakeStt {
+    type Role = Stt;
+
+    fn plan(&mut self, (): &()) -> Result<(), WorkerFault> {
+        self.script.act(&Step::Plan)
+    }
+
+    fn load(&mut self, _load: &SttLoad, context: &LoadContext<Stt>) -> Result<LoadReport, WorkerFault> {
+        self.script.act(&Step::Load)?;
+        Ok(loaded(&|fraction| context.progress(fraction)))
+    }
+
+    fn process(&mut self, _job: &SttJob, context: &JobContext<Stt>) -> Result<SttOutput, WorkerFault> {
+        context.item(SttItem::Audio(AudioInfo { sample_rate: 16_000, channels: 1, duration: Some(3.0) }));
+        for window in 0..WINDOWS {
+            context.unit_started(window);
+            self.script.act(&Step::Window(window))?;
+            context.cancel().check()?;
+            let start = window as f64;
+            let text = Spoken(window_text(window));
+            context.item(SttItem::Segment(Segment { start, end: start + 1.0, text, confidence: Some(0.5) }));
+            context.progress(start + 1.0, Some(WINDOWS as f64));
+            context.unit_done(window)?;
+        }
+        Ok(Self::output())
+    }
+
+    fn unload(&mut self) {
+        let _ = self.script.act(&Step::Unload);
+    }
+}
+
+impl Scripted for FakeStt {
+    fn report() {}
+
+    fn output() -> SttOutput {
+        SttOutput { sample_rate: 16_000, duration: WINDOWS as f64, language: "en".to_owned(), units: WINDOWS }
+    }
+}
+
+/// Summaries.
+#[derive(Debug)]
+pub struct FakeLlm {
+    script: Script,
+    chunk: u64,
+}
+
+impl FakeLlm {
+    pub fn new(script: Script) -> Self {
+        Self { script, chunk: 0 }
+    }
+}
+
+impl Engine for FakeLlm {
+    type Role = Llm;
+
+    fn plan(&mut self, request: &LlmPlanRequest) -> Result<LlmPlanReport, WorkerFault> {
+        self.script.act(&Step::Plan)?;
+        Ok(LlmPlanReport { lines: vec![10; request.lines.len()], ..Self::report() })
+    }
+
+    fn load(&mut self, _load: &LlmLoad, context: &LoadContext<Llm>) -> Result<LoadReport, WorkerFault> {
+        self.script.act(&Step::Load)?;
+        Ok(loaded(&|fraction| context.progress(fraction)))
+    }
+
+    fn process(&mut self, _job: &LlmJob, context: &JobContext<Llm>) -> Result<LlmOutput, WorkerFault> {
+        let chunk = self.chunk;
+        self.chunk += 1;
+        self.script.act(&Step::Window(chunk))?;
+        for delta in ANSWER.split_inclusive(' ') {
+            context.cancel().check()?;
+            context.item(LlmItem::Delta(delta.into()));
+        }
+        Ok(Self::output())
+    }
+
+    fn unload(&mut self) {
+        let _ = self.script.act(&Step::Unload);
+    }
+}
+
+impl Scripted for FakeLlm {
+    fn report() -> LlmPlanReport {
+        LlmPlanReport { trained_context: 8192, overhead: 50, lines: Vec::new() }
+    }
+
+    fn output() -> LlmOutput {
+        LlmOutput { finish: Finish::EndOfText, prompt_tokens: 80, answer_tokens: 60 }
+    }
+}

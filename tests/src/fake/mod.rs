@@ -1,0 +1,46 @@
+//! A scripted worker: the real runtime around an engine that misbehaves on command, so that failures which real
+//! engines cannot be made to show are shown by real processes.
+//!
+//! The script is the file that `MEETCAP_FAKE_SCRIPT` names, else `<program>.script` beside the program. A line is
+//!
+//! ```text
+//! [stt|llm] STEP: ACTION
+//! ```
+//!
+//! with the steps `start` (before anything), `hello` (connected, no Hello sent yet), `plan`, `load`, `window N`
+//! (unit N of the job, from 0), `unload`, and the actions of [`Action`]. Steps without a line go well. What the
+//! runtime itself could never be made to do is the step `raw`, whose action is a name of [`raw::Trick`].
+
+mod engine;
+mod raw;
+mod script;
+
+use std::process::ExitCode;
+
+use meetcap_protocol::payload::Role;
+use meetcap_protocol::runtime::{Engine, worker_main};
+
+pub use engine::{ANSWER, FakeLlm, FakeStt, WINDOWS, window_text};
+pub use raw::Trick;
+pub use script::{Action, LAST_WORDS, SECRET, Script, Step};
+
+/// A role that can be scripted.
+pub trait Scripted: Engine {
+    /// A well-formed plan and final frame, for tricks that need one.
+    fn report() -> <Self::Role as Role>::PlanReport;
+    fn output() -> <Self::Role as Role>::Output;
+}
+
+/// A scripted worker's whole `main`.
+pub fn main<E: Scripted>(make: impl FnOnce(Script) -> E) -> ExitCode {
+    let script = Script::of_this_program(<E::Role as Role>::KIND);
+    // Before there is a connection a fault cannot be told.
+    let _ = script.act(&Step::Start);
+    if let Some(trick) = script.trick() {
+        return raw::play::<E>(trick);
+    }
+    worker_main(|| {
+        let _ = script.act(&Step::Hello);
+        make(script)
+    })
+}

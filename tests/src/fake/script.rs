@@ -1,0 +1,228 @@
+//! What a scripted worker is told to do, and the doing of it.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use meetcap_protocol::preamble::WorkerKind;
+use meetcap_protocol::{FaultKind, WorkerFault};
+
+use super::raw::Trick;
+
+/// Where in a worker's life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    Start,
+    Hello,
+    Plan,
+    Load,
+    Window(u64),
+    Unload,
+}
+
+/// What to do there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// `ok`
+    Ok,
+    /// `fault KIND TEXT`
+    Fault(FaultKind, String),
+    /// `panic`: with words in its message that nobody may repeat.
+    Panic,
+    /// `abort`: as ggml does, after a last word.
+    Abort,
+    /// `exit CODE`
+    Exit(i32),
+    /// `kill`: as the out-of-memory killer does.
+    Kill,
+    /// `hang`: computes for ever; the heartbeat goes on.
+    Hang,
+    /// `stop`: the whole process stands still.
+    Stop,
+    /// `slow MS`
+    Slow(u64),
+    /// `spam N`: so many bytes to standard error.
+    Spam(usize),
+    /// `say`: bytes that are no text and no good for a terminal, on both outputs.
+    Say,
+}
+
+/// Written before a violent end, so that a test can find it again.
+pub const LAST_WORDS: &str = "fake worker: these are the last words";
+/// Part of the panic's message.
+pub const SECRET: &str = "the-secret-that-was-spoken";
+
+/// All lines for one role.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    lines: Vec<(Step, Action)>,
+    trick: Option<Trick>,
+}
+
+impl Script {
+    /// As the environment or the program's own folder says; empty when there is none.
+    ///
+    /// # Panics
+    /// When a line makes no sense, so that a test with a spelling mistake fails.
+    pub fn of_this_program(kind: WorkerKind) -> Self {
+        let beside = || std::env::args_os().next().map(|program| PathBuf::from(program).with_extension("script"));
+        let file = std::env::var_os("MEETCAP_FAKE_SCRIPT").map(PathBuf::from).or_else(beside);
+        let text = file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+        Self::parse(&text, kind)
+    }
+
+    /// # Panics
+    /// See [`Self::of_this_program`].
+    pub fn parse(text: &str, kind: WorkerKind) -> Self {
+        let mut script = Self::default();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (step, action) = line.split_once(": ").unwrap_or_else(|| panic!("no action in: {line}"));
+            let (role, step) = match step.split_once(' ') {
+                Some((role @ ("stt" | "llm"), step)) => (role, step),
+                _ => (kind.phase(), step),
+            };
+            if role != kind.phase() {
+                continue;
+            }
+            if step == "raw" {
+                script.trick = Some(Trick::parse(action));
+            } else {
+                script.lines.push((parse_step(step), parse_action(action)));
+            }
+        }
+        script
+    }
+
+    pub(super) fn trick(&self) -> Option<Trick> {
+        self.trick
+    }
+
+    /// Does what is due at `step`.
+    ///
+    /// # Errors
+    /// The fault that the script wants.
+    pub fn act(&self, step: &Step) -> Result<(), WorkerFault> {
+        self.lines.iter().filter(|(at, _)| at == step).try_for_each(|(_, action)| perform(action))
+    }
+}
+
+fn parse_step(step: &str) -> Step {
+    match step.split_once(' ') {
+        Some(("window", number)) => Step::Window(number.parse().expect("a number of a window")),
+        None if step == "start" => Step::Start,
+        None if step == "hello" => Step::Hello,
+        None if step == "plan" => Step::Plan,
+        None if step == "load" => Step::Load,
+        None if step == "unload" => Step::Unload,
+        _ => panic!("unknown step: {step}"),
+    }
+}
+
+fn parse_action(action: &str) -> Action {
+    let (word, rest) = action.split_once(' ').unwrap_or((action, ""));
+    match word {
+        "ok" => Action::Ok,
+        "fault" => {
+            let (kind, text) = rest.split_once(' ').unwrap_or((rest, "as the script says"));
+            Action::Fault(parse_fault(kind), text.to_owned())
+        }
+        "panic" => Action::Panic,
+        "abort" => Action::Abort,
+        "exit" => Action::Exit(rest.parse().expect("an exit code")),
+        "kill" => Action::Kill,
+        "hang" => Action::Hang,
+        "stop" => Action::Stop,
+        "slow" => Action::Slow(rest.parse().expect("milliseconds")),
+        "spam" => Action::Spam(rest.parse().expect("a number of bytes")),
+        "say" => Action::Say,
+        _ => panic!("unknown action: {action}"),
+    }
+}
+
+fn parse_fault(kind: &str) -> FaultKind {
+    match kind {
+        "ModelMissing" => FaultKind::ModelMissing,
+        "ModelInvalid" => FaultKind::ModelInvalid,
+        "AllocationFailed" => FaultKind::AllocationFailed,
+        "BadInput" => FaultKind::BadInput,
+        "Cancelled" => FaultKind::Cancelled,
+        "Engine" => FaultKind::Engine { code: -7 },
+        "Panic" => FaultKind::Panic,
+        _ => panic!("unknown fault: {kind}"),
+    }
+}
+
+fn perform(action: &Action) -> Result<(), WorkerFault> {
+    match action {
+        Action::Ok => {}
+        Action::Fault(kind, text) => return Err(WorkerFault::new(*kind, text.as_str())),
+        Action::Panic => panic!("{SECRET} at {}", std::process::id()),
+        Action::Abort => {
+            eprintln!("{LAST_WORDS}");
+            std::process::abort();
+        }
+        Action::Exit(code) => {
+            eprintln!("{LAST_WORDS}");
+            std::process::exit(*code);
+        }
+        Action::Kill => {
+            eprintln!("{LAST_WORDS}");
+            end_by_signal(Deadly::Kill);
+        }
+        Action::Hang => loop {
+            std::thread::park();
+        },
+        Action::Stop => end_by_signal(Deadly::Stop),
+        Action::Slow(milliseconds) => std::thread::sleep(Duration::from_millis(*milliseconds)),
+        Action::Spam(bytes) => {
+            let line = [b'x'; 99].iter().chain(b"\n").copied().collect::<Vec<u8>>();
+            let mut error = std::io::stderr().lock();
+            for _ in 0..bytes.div_ceil(line.len()) {
+                let _ = error.write_all(&line);
+            }
+        }
+        Action::Say => {
+            let noise = b"\x1b[2J\x1b]0;title\x07\xff\xfe\0\x00\xc3(\r\n";
+            let _ = std::io::stdout().write_all(noise).and_then(|()| std::io::stdout().flush());
+            let _ = std::io::stderr().write_all(noise);
+        }
+    }
+    Ok(())
+}
+
+enum Deadly {
+    Kill,
+    Stop,
+}
+
+fn end_by_signal(what: Deadly) {
+    #[cfg(unix)]
+    {
+        use nix::sys::signal::{Signal, raise};
+        let signal = match what {
+            Deadly::Kill => Signal::SIGKILL,
+            Deadly::Stop => Signal::SIGSTOP,
+        };
+        raise(signal).expect("a signal to ourselves");
+    }
+    #[cfg(not(unix))]
+    match what {
+        Deadly::Kill => std::process::exit(9),
+        Deadly::Stop => loop {
+            std::thread::park();
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_sees_its_own_lines_and_those_for_everybody() {
+        let text = "llm load: abort\n\nwindow 2: fault BadInput not audio\nstt unload: exit 3\n";
+        let script = Script::parse(text, WorkerKind::Stt);
+        let fault = Action::Fault(FaultKind::BadInput, "not audio".to_owned());
+        assert_eq!(script.lines, [(Step::Window(2), fault), (Step::Unload, Action::Exit(3))]);
+    }
+}

@@ -1,0 +1,30 @@
+//! What the suites share: finding and running the programs under test, making recordings, judging transcripts,
+//! and the workings of the two scripted workers.
+//!
+//! The suites in `suites/` run what is in the release folder. They need `espeak-ng`, `sox` and `ffmpeg` for the
+//! recordings, and build nothing themselves:
+//!
+//! ```text
+//! cargo build --release -p meetcap-supervisor     each with its own -p: Cargo unifies features over one build
+//! cargo build --release -p meetcap-worker-stt
+//! cargo build --release -p meetcap-worker-llm
+//! cargo test --release -p meetcap-tests
+//! ```
+//!
+//! Whatever is random prints its seed; `MEETCAP_TEST_SEED` repeats it.
+
+pub mod bins;
+pub mod deadline;
+pub mod fake;
+pub mod frames;
+pub mod meeting;
+#[cfg(unix)]
+pub mod processes;
+pub mod rng;
+#[cfg(unix)]
+pub mod room;
+#[cfg(unix)]
+pub mod run;
+pub mod speech;
+pub mod wav;
+pub mod wer;

@@ -1,0 +1,67 @@
+//! Meetings read aloud by espeak-ng, in several voices, with pauses, into one 16 kHz WAV file.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::meeting::Sentence;
+use crate::rng::Rng;
+use crate::wav::Mono;
+
+const ACCENTS: [&str; 2] = ["en-us", "en-gb"];
+const VARIANTS: [&str; 8] = ["", "+m1", "+m3", "+m7", "+f1", "+f2", "+f4", "+f5"];
+
+struct Voice {
+    name: String,
+    speed: usize,
+    pitch: usize,
+}
+
+impl Voice {
+    fn draw(rng: &mut Rng) -> Self {
+        let name = format!("{}{}", rng.pick(&ACCENTS), rng.pick(&VARIANTS));
+        Self { name, speed: rng.between(130, 180), pitch: rng.between(35, 65) }
+    }
+
+    fn say(&self, text: &str, folder: &Path) -> Mono {
+        let file = folder.join("sentence.wav");
+        let mut espeak = Command::new("espeak-ng");
+        espeak.args(["-v", &self.name, "-s", &self.speed.to_string(), "-p", &self.pitch.to_string(), "-w"]);
+        tool(espeak.arg(&file).arg(text));
+        Mono::read(&file)
+    }
+}
+
+/// Reads `meeting` aloud into `path` with one to four speakers.
+///
+/// # Panics
+/// When espeak-ng or sox are not there.
+pub fn speak(meeting: &[Sentence], rng: &mut Rng, path: &Path) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let speakers: Vec<Voice> = (0..rng.between(1, 4)).map(|_| Voice::draw(rng)).collect();
+    let mut whole = Mono { rate: 0, samples: Vec::new() };
+    for sentence in meeting {
+        let sound = rng.pick(&speakers).say(&sentence.text, folder.path());
+        whole.rate = sound.rate;
+        whole.samples.extend(sound.samples);
+        let pause = 200 + rng.below(1200);
+        whole.samples.extend(Mono::silence(sound.rate, u32::try_from(pause).expect("small")).samples);
+    }
+    let native = folder.path().join("meeting.wav");
+    whole.write(&native);
+    tool(Command::new("sox").arg(native).args(["-r", "16000", "-c", "1", "-b", "16"]).arg(path));
+}
+
+/// Another form of the recording `from`; ffmpeg chooses by the ending of `to` and by `options`.
+///
+/// # Panics
+/// When ffmpeg is not there or cannot do it.
+pub fn convert(from: &Path, options: &[&str], to: &Path) {
+    tool(Command::new("ffmpeg").args(["-nostdin", "-v", "error", "-y", "-i"]).arg(from).args(options).arg(to));
+}
+
+fn tool(command: &mut Command) {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| panic!("{name} is needed to make recordings: {error}"));
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,78 @@
+//! `cargo xtask`: set-up, demo, checks and a picture, from a fresh clone with nothing but Rust.
+//!
+//! ```text
+//!   setup ──► what the engines need to be built (and, for the checks, what the tests call), installed if it is missing
+//!     │
+//!     ├──► demo   build the three programs, run the bundled recording, judge what comes out
+//!     ├──► picture   run what is built, measure its memory from outside, draw it
+//!     └──► test   every check, one after the other; the last line counts them
+//! ```
+//!
+//! The standard library only: this crate has to build before anything is installed.
+
+mod args;
+mod binaries;
+mod boundaries;
+mod chart;
+mod checks;
+mod demo;
+mod ledger;
+mod leftovers;
+mod outside;
+mod picture;
+mod plot;
+mod run;
+mod setup;
+mod sources;
+mod tests_report;
+mod tools;
+mod wer;
+mod workspace;
+
+use std::process::ExitCode;
+
+use args::{Command, USAGE};
+use workspace::Workspace;
+
+fn main() -> ExitCode {
+    let command = match args::parse(std::env::args().skip(1)) {
+        Ok(command) => command,
+        Err(why) => {
+            eprintln!("xtask: {why}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match execute(command) {
+        Ok(code) => code,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<ExitCode, String> {
+    match command {
+        Command::Help => {
+            print!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Setup(install) => {
+            setup::ensure(tools::FOR_CHECKS, install)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Demo(install) => {
+            setup::ensure(tools::FOR_BUILD, install)?;
+            demo::run(&Workspace::find()?)
+        }
+        Command::Picture { install, out } => {
+            setup::ensure(&[tools::Tool::Ffmpeg], install)?;
+            picture::run(&Workspace::find()?, out)
+        }
+        Command::Test(install) => {
+            setup::ensure(tools::FOR_CHECKS, install)?;
+            setup::ensure_rust_components(install)?;
+            checks::run_all(Workspace::find()?)
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! A context of llama.cpp with its model, and a sampler. The binding's own context cannot be given an abort
+//! callback and borrows its model; this one owns it. The `unsafe` of decoding and sampling lives here alone.
+//!
+//! Failures come back as [`DecodeFailure`] or as a null that the caller reads the log for; llama.cpp also
+//! aborts the process on what it holds for impossible.
+
+use std::ffi::c_void;
+use std::fmt;
+use std::ptr::NonNull;
+
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::token::LlamaToken;
+use llama_cpp_sys_2 as sys;
+use meetcap_protocol::runtime::Cancel;
+
+use crate::vocabulary::Token;
+
+/// Tokens decoded in one call: the step of progress and, on a GPU, of cancellation.
+pub(crate) const BATCH: u32 = 512;
+
+/// How a context is sized.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ContextSize {
+    /// Tokens of prompt and answer together; at least 1.
+    pub(crate) n_ctx: u32,
+    pub(crate) threads: u16,
+    /// Whether any of the model lies on a GPU.
+    pub(crate) gpu: bool,
+}
+
+/// Why a batch was not decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DecodeFailure {
+    /// The abort callback said so.
+    Aborted,
+    /// No room in the context, although the caller counted.
+    Full,
+    Memory,
+    /// What `llama_decode` returned.
+    Code(i32),
+}
+
+/// A model with room to think. The room is freed before the model.
+pub(crate) struct Context {
+    raw: NonNull<sys::llama_context>,
+    model: LlamaModel,
+}
+
+// The binding hides the model's pointer, but promises by `repr(transparent)` on both its types that a
+// `LlamaModel` is nothing else. The version is pinned; this fails to build should the promise be broken.
+const _: () = assert!(size_of::<LlamaModel>() == size_of::<*mut sys::llama_model>());
+
+fn raw_model(model: &LlamaModel) -> *mut sys::llama_model {
+    // SAFETY: `LlamaModel` is `repr(transparent)` over a `repr(transparent)` wrapper of
+    // `NonNull<llama_model>`, so a reference to it points to a valid `*mut llama_model`.
+    unsafe { *std::ptr::from_ref(model).cast::<*mut sys::llama_model>() }
+}
+
+impl Context {
+    /// Makes room. `None` when llama.cpp cannot; the reason is in its log, and is memory most of the time.
+    pub(crate) fn new(model: LlamaModel, size: ContextSize) -> Option<Self> {
+        // SAFETY: takes nothing and returns a plain value.
+        let mut params = unsafe { sys::llama_context_default_params() };
+        params.n_ctx = size.n_ctx;
+        params.n_batch = BATCH.min(size.n_ctx);
+        params.n_ubatch = params.n_batch;
+        // Logits are wanted for the last token alone; room for a whole batch of them is 300 MB with a large vocabulary.
+        params.n_outputs_max = 1;
+        params.n_threads = i32::from(size.threads.max(1));
+        params.n_threads_batch = params.n_threads;
+        // Nothing is ever taken back from the middle of a context here, so a sliding window may slide.
+        params.swa_full = false;
+        params.offload_kqv = size.gpu;
+        params.op_offload = size.gpu;
+        // SAFETY: the model is valid and is kept alive, and in place on llama.cpp's heap, by `self` for longer
+        // than the context; all pointers in `params` are the null ones of the defaults.
+        let raw = unsafe { sys::llama_init_from_model(raw_model(&model), params) };
+        Some(Self { raw: NonNull::new(raw)?, model })
+    }
+
+    pub(crate) fn model(&self) -> &LlamaModel {
+        &self.model
+    }
+
+    /// Whether the model is one that continues text: a decoder with a memory.
+    pub(crate) fn continues_text(&self) -> bool {
+        // SAFETY: context and model are valid; none of these calls keeps or changes anything.
+        unsafe {
+            let model = raw_model(&self.model);
+            let memory = sys::llama_get_memory(self.raw.as_ptr());
+            !memory.is_null() && sys::llama_model_has_decoder(model) && !sys::llama_model_has_encoder(model)
+        }
+    }
+
+    /// Forgets all tokens. The abort callback answers for `cancel` until the session is dropped.
+    pub(crate) fn session<'c>(&'c mut self, cancel: &'c Cancel) -> Session<'c> {
+        // SAFETY: the context is valid. The callback's data points to `cancel`, which outlives the session,
+        // and the session takes the callback away when it is dropped. (A session that is leaked instead
+        // keeps both borrows forever in the eyes of the compiler, and no later decode can happen.)
+        unsafe {
+            sys::llama_memory_clear(sys::llama_get_memory(self.raw.as_ptr()), true);
+            sys::llama_set_abort_callback(self.raw.as_ptr(), Some(is_cancelled), data(cancel));
+        }
+        Session { context: self }
+    }
+}
+
+fn data(cancel: &Cancel) -> *mut c_void {
+    std::ptr::from_ref(cancel).cast_mut().cast()
+}
+
+/// Called by ggml's threads between the nodes of a graph.
+unsafe extern "C" fn is_cancelled(cancel: *mut c_void) -> bool {
+    // SAFETY: `Context::session` hands a pointer to a `Cancel` that lives as long as the callback is set;
+    // a `Cancel` may be read from any thread.
+    unsafe { &*cancel.cast::<Cancel>() }.is_set()
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from `llama_init_from_model`, is freed here alone and not used again; the
+        // model is dropped after this.
+        unsafe { sys::llama_free(self.raw.as_ptr()) };
+    }
+}
+
+/// One conversation from an empty context on.
+pub(crate) struct Session<'c> {
+    context: &'c mut Context,
+}
+
+impl Session<'_> {
+    /// Appends `tokens`, at most [`BATCH`] of them. Afterwards the next token can be sampled.
+    pub(crate) fn decode(&mut self, tokens: &[Token]) -> Result<(), DecodeFailure> {
+        debug_assert!(!tokens.is_empty() && tokens.len() <= BATCH as usize);
+        let count = i32::try_from(tokens.len()).map_err(|_| DecodeFailure::Full)?;
+        // SAFETY: the batch borrows `tokens` and llama.cpp reads it during the call only (the pointer is
+        // mutable in C's signature alone). Positions follow on from the context's own.
+        let code = unsafe {
+            let batch = sys::llama_batch_get_one(tokens.as_ptr().cast_mut(), count);
+            sys::llama_decode(self.context.raw.as_ptr(), batch)
+        };
+        match code {
+            0 => Ok(()),
+            1 => Err(DecodeFailure::Full),
+            2 => Err(DecodeFailure::Aborted),
+            -2 => Err(DecodeFailure::Memory),
+            code => Err(DecodeFailure::Code(code)),
+        }
+    }
+
+    /// Chooses the next token. Only after a successful [`Self::decode`].
+    pub(crate) fn sample(&mut self, sampler: &mut Sampler) -> Token {
+        // SAFETY: both pointers are valid and exclusively borrowed; -1 names the last token's logits, which
+        // the last decode has computed. The call also accepts the token.
+        unsafe { sys::llama_sampler_sample(sampler.raw.as_ptr(), self.context.raw.as_ptr(), -1) }
+    }
+
+    /// Whether a token ends the answer, and the bytes it stands for.
+    pub(crate) fn look_up(&self, token: Token) -> (bool, Vec<u8>) {
+        let (vocab, token) = (self.context.model.vocab(), LlamaToken::new(token));
+        (vocab.is_eog(token), vocab.token_to_piece(token, false, None))
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the context is valid; without a callback llama.cpp does not look at the data.
+        unsafe { sys::llama_set_abort_callback(self.context.raw.as_ptr(), None, std::ptr::null_mut()) };
+    }
+}
+
+/// A chain of samplers.
+pub(crate) struct Sampler {
+    raw: NonNull<sys::llama_sampler>,
+}
+
+impl Sampler {
+    /// Temperature 0, or what is no temperature, takes the likeliest token always.
+    pub(crate) fn new(temperature: f32, seed: u32) -> Option<Self> {
+        /// Tokens less likely than this share of the likeliest are never taken.
+        const MIN_P: f32 = 0.05;
+        // SAFETY: every call returns a fresh sampler or null; the chain takes ownership of what is added to
+        // it.
+        unsafe {
+            let raw = NonNull::new(sys::llama_sampler_chain_init(sys::llama_sampler_chain_default_params()))?;
+            let chain = Self { raw };
+            let links = if temperature > 0.0 && temperature.is_finite() {
+                vec![
+                    sys::llama_sampler_init_min_p(MIN_P, 1),
+                    sys::llama_sampler_init_temp(temperature),
+                    sys::llama_sampler_init_dist(seed),
+                ]
+            } else {
+                vec![sys::llama_sampler_init_greedy()]
+            };
+            for link in links {
+                sys::llama_sampler_chain_add(raw.as_ptr(), NonNull::new(link)?.as_ptr());
+            }
+            Some(chain)
+        }
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from `llama_sampler_chain_init` and is freed here alone, links included.
+        unsafe { sys::llama_sampler_free(self.raw.as_ptr()) };
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Context")
+    }
+}

@@ -1,0 +1,35 @@
+//! The summary worker: one GGUF model, run by llama.cpp, for as long as one supervisor wants it.
+//!
+//! ```text
+//!  model_file ── is this a GGUF that C may read?
+//!  template ──── the model's own chat template, rendered around a stand-in for the transcript
+//!  vocabulary ── the little that the prompt needs of one
+//!  prompt ────── the stand-in replaced by the transcript, as tokens that cannot be control tokens
+//!  plan ──────── the same, counted
+//!  llama ─────── context and sampler; nearly all `unsafe` of the crate
+//!  engine ────── plan, load, process, unload
+//!  text, log ─── whole characters out of token pieces; what llama.cpp complained about
+//! ```
+
+#[cfg(test)]
+mod demo_model;
+mod engine;
+mod llama;
+mod log;
+mod model_file;
+mod plan;
+mod prompt;
+mod template;
+mod text;
+#[cfg(test)]
+mod toy;
+mod vocabulary;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // ggml would fork a debugger and wait for it before it aborts; the sandbox forbids that, and nobody looks.
+    // SAFETY: this is the first statement of `main`, no other thread exists that could read the environment.
+    unsafe { std::env::set_var("GGML_NO_BACKTRACE", "1") };
+    meetcap_protocol::runtime::worker_main(engine::LlmEngine::default)
+}

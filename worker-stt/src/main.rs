@@ -1,0 +1,20 @@
+//! The speech-to-text worker: one recording in, segments out. Everything it shares with other workers is in
+//! `meetcap_protocol::runtime`; what is here decodes audio, cuts it into windows and runs whisper.cpp.
+
+mod audio;
+mod engine;
+mod model_file;
+mod native_log;
+mod text;
+mod whisper;
+mod window;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // ggml forks a debugger and waits for it before it aborts, unless this is set before it is first used.
+    // SAFETY: this is the first statement of the process: no other thread exists that could read or write the
+    // environment at the same time.
+    unsafe { std::env::set_var("GGML_NO_BACKTRACE", "1") };
+    meetcap_protocol::runtime::worker_main(engine::SttEngine::new)
+}
