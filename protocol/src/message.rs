@@ -108,8 +108,11 @@ pub enum FromWorker<R: Role> {
         fraction: f32,
     },
     Loaded(LoadReport),
+    /// The next unit begins; `start` and `end` are where it lies, in the role's unit (seconds of audio).
     UnitStarted {
         unit: u64,
+        start: f64,
+        end: f64,
     },
     /// `done` of `total` in the role's unit (seconds of audio, tokens); `total` is unknown for some inputs.
     Progress {

@@ -6,6 +6,7 @@ use meetcap_protocol::FaultKind;
 use thiserror::Error;
 
 use crate::input::InputError;
+use crate::journal::JournalError;
 use crate::models::header::ModelError;
 use crate::output::OutputError;
 use crate::worker::{ExitClass, StartError, WorkerExit};
@@ -50,6 +51,9 @@ pub enum JobError {
     Summary { detail: String },
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// Another run works on this recording.
+    #[error("{0}")]
+    Held(#[source] JournalError),
     #[error("interrupted")]
     Interrupted,
     #[error("internal error: {0}")]
@@ -91,7 +95,7 @@ impl JobError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Input(_) | Self::Transcript { .. } | Self::Model(_) => ErrorClass::Input,
-            Self::WorkerMissing { .. } | Self::Start(_) | Self::Output(_) | Self::Interrupted => {
+            Self::WorkerMissing { .. } | Self::Start(_) | Self::Output(_) | Self::Held(_) | Self::Interrupted => {
                 ErrorClass::Environment
             }
             Self::Summary { .. } | Self::Internal(_) => ErrorClass::Internal,
@@ -106,7 +110,7 @@ impl JobError {
     /// What to do about it.
     pub fn advice(&self) -> Advice {
         match self {
-            Self::Interrupted => Advice::RetrySame,
+            Self::Interrupted | Self::Held(_) => Advice::RetrySame,
             Self::Worker(_) => match self.fault() {
                 Some(FaultKind::AllocationFailed) => Advice::RetrySmaller,
                 Some(FaultKind::ModelMissing | FaultKind::ModelInvalid | FaultKind::BadInput) => Advice::GiveUp,

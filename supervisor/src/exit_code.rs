@@ -22,6 +22,8 @@ pub enum ExitCode {
     OutOfMemory,
     /// Output could not be written.
     Output,
+    /// Input held by another run.
+    Held,
     Interrupted,
     Terminated,
 }
@@ -38,6 +40,7 @@ impl ExitCode {
             Self::Worker => 6,
             Self::OutOfMemory => 7,
             Self::Output => 8,
+            Self::Held => 10,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }
@@ -51,6 +54,7 @@ impl ExitCode {
             JobError::WorkerMissing { .. } | JobError::Start(_) => Self::Usage,
             JobError::Summary { .. } => Self::Worker,
             JobError::Output(_) => Self::Output,
+            JobError::Held(_) => Self::Held,
             JobError::Interrupted => Self::Interrupted,
             JobError::Internal(_) => Self::Internal,
             JobError::Worker(_) => match error.fault() {
@@ -71,10 +75,11 @@ impl ExitCode {
             Self::Output => 2,
             Self::OutOfMemory => 3,
             Self::Worker => 4,
-            Self::Model => 5,
-            Self::Input => 6,
-            Self::Usage => 7,
-            Self::Done => 8,
+            Self::Held => 5,
+            Self::Model => 6,
+            Self::Input => 7,
+            Self::Usage => 8,
+            Self::Done => 9,
         }
     }
 

@@ -21,7 +21,7 @@
 //! ```no_run
 //! # async fn example() {
 //! use meetcap_supervisor::{Job, Model, Stop, Supervisor, WorkerPrograms, default_threads};
-//! use meetcap_supervisor::{event::EventSink, output::Format};
+//! use meetcap_supervisor::{event::EventSink, journal::Resume, output::Format};
 //!
 //! let supervisor = Supervisor::new(WorkerPrograms::beside("/opt/app/bin".as_ref()));
 //! let job = Job {
@@ -33,6 +33,7 @@
 //!     language: None,
 //!     seed: 0,
 //!     threads: default_threads(),
+//!     resume: Resume::Auto,
 //! };
 //! let events = EventSink::new(|event, _| println!("{event:?}"));
 //! let report = supervisor.run(&job, events, &Stop::default()).await;
@@ -46,12 +47,14 @@ pub mod errors;
 pub mod event;
 pub mod exit_code;
 pub mod input;
+pub mod journal;
 pub mod memory;
 pub mod models;
 pub mod output;
 pub mod permit;
 mod pipeline;
 pub mod programs;
+pub mod restart;
 pub mod service;
 pub mod stop;
 pub mod summary;

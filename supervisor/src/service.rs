@@ -101,7 +101,6 @@ impl<R: Role> Slot<R> {
     async fn plan(&mut self, request: R::PlanRequest, readable: Vec<PathBuf>) -> Result<R::PlanReport, JobError> {
         self.unload().await;
         let started = Instant::now();
-        self.facts = PhaseFacts::default();
         let launch = Launch {
             program: self.host.programs.find(R::KIND)?,
             readable,
@@ -114,7 +113,7 @@ impl<R: Role> Slot<R> {
         self.facts.sandbox = Some(worker.sandbox().clone());
         let (worker, report) = worker.plan(request).await.map_err(|exit| self.failed(exit))?;
         self.holding = Holding::Planned(worker);
-        self.facts.load = started.elapsed();
+        self.facts.load += started.elapsed();
         Ok(report)
     }
 
@@ -144,7 +143,7 @@ impl<R: Role> Slot<R> {
     async fn process(
         &mut self,
         job: R::Job,
-        update: impl FnMut(Update<R::Item>) + Send,
+        update: impl FnMut(Update<R::Item>) -> Result<(), String> + Send,
     ) -> Result<R::Output, JobError> {
         self.acknowledge().await?;
         let Holding::Loaded(worker) = std::mem::replace(&mut self.holding, Holding::Empty) else {
@@ -155,7 +154,8 @@ impl<R: Role> Slot<R> {
         self.facts.process += started.elapsed();
         let (worker, output) = done.map_err(|exit| self.failed(exit))?;
         let samples = worker.samples();
-        (self.facts.peak_cost, self.facts.peak_rss) = (samples.peak_cost, samples.peak_rss);
+        self.facts.peak_cost = self.facts.peak_cost.max(samples.peak_cost);
+        self.facts.peak_rss = self.facts.peak_rss.max(samples.peak_rss);
         self.holding = Holding::Answered(worker);
         Ok(output)
     }
@@ -224,24 +224,31 @@ pub struct SttService {
     slot: Slot<Stt>,
     audio: PathBuf,
     threads: u16,
+    cpu_only: bool,
 }
 
 impl SttService {
     /// For one recording: a worker may read this model and this recording and nothing else.
     pub fn new(host: Host, model: Model, audio: PathBuf, threads: u16) -> Self {
-        Self { slot: Slot::new(host, model), audio, threads }
+        Self { slot: Slot::new(host, model), audio, threads, cpu_only: false }
     }
 
-    /// Transcribes the recording. The answer counts once it is [acknowledged](Self::acknowledge).
+    /// Leaves the GPU alone from the next load on.
+    pub fn set_cpu_only(&mut self, cpu_only: bool) {
+        self.cpu_only = cpu_only;
+    }
+
+    /// Transcribes the recording from window `first_unit` on. The answer counts once it is [acknowledged](Self::acknowledge).
     ///
     /// # Errors
     /// How the worker ended.
     pub async fn transcribe(
         &mut self,
         language: Option<String>,
-        update: impl FnMut(Update<SttItem>) + Send,
+        first_unit: u64,
+        update: impl FnMut(Update<SttItem>) -> Result<(), String> + Send,
     ) -> Result<SttOutput, JobError> {
-        let job = SttJob { audio: WirePath::from(self.audio.as_path()), language, first_unit: 0 };
+        let job = SttJob { audio: WirePath::from(self.audio.as_path()), language, first_unit };
         self.slot.process(job, update).await
     }
 
@@ -265,7 +272,11 @@ impl ModelService for SttService {
         }
         let readable = vec![self.slot.model.path.clone(), self.audio.clone()];
         self.slot.plan((), readable).await?;
-        let load = SttLoad { model: WirePath::from(self.slot.model.path.as_path()), threads: self.threads, gpu: true };
+        let load = SttLoad {
+            model: WirePath::from(self.slot.model.path.as_path()),
+            threads: self.threads,
+            gpu: !self.cpu_only,
+        };
         self.slot.load(load).await
     }
 
@@ -298,12 +309,13 @@ pub struct LlmService {
     slot: Slot<Llm>,
     threads: u16,
     n_ctx: Option<u32>,
+    cpu_only: bool,
 }
 
 impl LlmService {
     /// A worker may read this model and nothing else.
     pub fn new(host: Host, model: Model, threads: u16) -> Self {
-        Self { slot: Slot::new(host, model), threads, n_ctx: None }
+        Self { slot: Slot::new(host, model), threads, n_ctx: None, cpu_only: false }
     }
 
     /// Starts the worker and counts the lines' tokens with the model's own vocabulary.
@@ -314,6 +326,11 @@ impl LlmService {
         let model = self.slot.model.path.clone();
         let request = LlmPlanRequest { model: WirePath::from(model.as_path()), instructions, lines };
         self.slot.plan(request, vec![model]).await
+    }
+
+    /// Leaves the GPU alone from the next load on.
+    pub fn set_cpu_only(&mut self, cpu_only: bool) {
+        self.cpu_only = cpu_only;
     }
 
     /// Sets the context that `load_model` will allocate, in tokens.
@@ -328,7 +345,7 @@ impl LlmService {
     pub async fn summarize(
         &mut self,
         request: SummaryRequest,
-        update: impl FnMut(Update<LlmItem>) + Send,
+        update: impl FnMut(Update<LlmItem>) -> Result<(), String> + Send,
     ) -> Result<LlmOutput, JobError> {
         let SummaryRequest { instructions, lines, max_tokens, seed, temperature } = request;
         let job = LlmJob { instructions, lines, max_tokens, seed, temperature };
@@ -352,7 +369,7 @@ impl ModelService for LlmService {
     async fn load_model(&mut self) -> Result<(), JobError> {
         let n_ctx = self.n_ctx.ok_or_else(|| JobError::Internal("no context was planned".to_owned()))?;
         let model = WirePath::from(self.slot.model.path.as_path());
-        self.slot.load(LlmLoad { model, n_ctx, threads: self.threads, gpu_layers: None }).await
+        self.slot.load(LlmLoad { model, n_ctx, threads: self.threads, gpu_layers: self.cpu_only.then_some(0) }).await
     }
 
     async fn unload_model(&mut self) -> Option<WorkerExit> {

@@ -129,7 +129,7 @@ impl Transcription<'_> {
         if window.index < self.first_unit {
             return self.context.cancel().check();
         }
-        self.context.unit_started(window.index);
+        self.context.unit_started(window.index, window.start(), window.end());
         for Damage { at, detail } in damage {
             self.context.item(SttItem::Damaged { at, detail });
         }

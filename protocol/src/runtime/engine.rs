@@ -74,9 +74,9 @@ pub struct JobContext<R: Role> {
 }
 
 impl<R: Role> JobContext<R> {
-    /// Opens a unit of work.
-    pub fn unit_started(&self, unit: u64) {
-        self.outbox.send(&FromWorker::UnitStarted { unit });
+    /// Opens a unit of work that reaches from `start` to `end` (seconds of audio).
+    pub fn unit_started(&self, unit: u64, start: f64, end: f64) {
+        self.outbox.send(&FromWorker::UnitStarted { unit, start, end });
     }
 
     /// Sends one item of the current unit.

@@ -83,6 +83,7 @@ where
     E: Engine,
     F: FnOnce() -> E,
 {
+    parent_watch::die_with_parent();
     let program = <E::Role as Role>::KIND.program();
     if std::env::args_os().nth(1).is_some_and(|argument| argument == "--version" || argument == "-V") {
         println!("{program} {} (protocol {})", BuildVersion::CURRENT, ProtocolVersion::CURRENT);

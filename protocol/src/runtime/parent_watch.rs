@@ -11,6 +11,17 @@ use crate::codec::{self, CodecError};
 use crate::message::ToWorker;
 use crate::payload::Role;
 
+/// The backstop on Linux: the kernel kills this process when the thread that started it ends. The supervisor
+/// starts each worker from a thread that lives until the worker is reaped. If it is gone already, reading the
+/// endpoint or connecting fails.
+pub(super) fn die_with_parent() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: sets an attribute of this process from integers; touches no memory of ours.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+    }
+}
+
 /// What the main thread is told.
 #[derive(Debug)]
 pub(super) enum Order<R: Role> {

@@ -9,6 +9,7 @@ use super::Bytes;
 use crate::event::{Outcome, Phase};
 use crate::models::Model;
 use crate::service::PhaseFacts;
+use crate::worker::WorkerExit;
 
 /// Version of the ledger's shape.
 const LEDGER_VERSION: u32 = 1;
@@ -27,6 +28,8 @@ pub struct Ledger {
     /// Why it did not reach its end.
     pub error: Option<String>,
     pub phases: Vec<PhaseRecord>,
+    /// Whether the next run on the same recording goes on where this one ended.
+    pub resumable: bool,
     pub warnings: Vec<String>,
     pub outputs: Vec<PathBuf>,
 }
@@ -42,6 +45,7 @@ impl Ledger {
             exit_code: None,
             error: None,
             phases: Vec::new(),
+            resumable: false,
             warnings: Vec::new(),
             outputs: Vec::new(),
         }
@@ -66,7 +70,10 @@ pub struct PhaseRecord {
     /// Seconds from the order to unload to the reaped process.
     pub unload_seconds: f64,
     pub memory: PhaseMemory,
+    /// How the last worker of the phase ended.
     pub exit: Option<ExitRecord>,
+    /// Workers that died on the way, the last one of a failed phase included.
+    pub deaths: Vec<ExitRecord>,
 }
 
 /// Memory around a phase. Cost is anonymous and swapped memory: what has to come back.
@@ -85,25 +92,41 @@ pub struct PhaseMemory {
 /// How a worker ended.
 #[derive(Debug, Clone, Serialize)]
 pub struct ExitRecord {
+    pub pid: u32,
     pub class: &'static str,
     pub detail: String,
+    /// Lifecycle state when it ended.
     pub state: String,
+    /// What it was working on.
+    pub spot: Option<String>,
+    pub last_memory_bytes: Bytes,
+    pub peak_bytes: Bytes,
     pub signal: Option<i32>,
     pub code: Option<i32>,
     /// The worker's last output, when it did not end cleanly.
     pub output_tail: Option<String>,
 }
 
-impl PhaseRecord {
-    pub(crate) fn new(phase: Phase, model: &Model, facts: &PhaseFacts, baseline: Bytes, after: Bytes) -> Self {
-        let exit = facts.exit.as_ref().map(|exit| ExitRecord {
+impl ExitRecord {
+    pub(crate) fn new(exit: &WorkerExit, spot: Option<String>) -> Self {
+        Self {
+            pid: exit.pid,
             class: exit.class.name(),
             detail: exit.class.to_string(),
             state: exit.state.to_string(),
+            spot,
+            last_memory_bytes: exit.last_memory.cost(),
+            peak_bytes: exit.peak_cost,
             signal: exit.signal(),
             code: exit.code(),
             output_tail: (exit.class.name() != "clean").then(|| exit.output_tail.clone()),
-        });
+        }
+    }
+}
+
+impl PhaseRecord {
+    pub(crate) fn new(phase: Phase, model: &Model, facts: &PhaseFacts, baseline: Bytes, after: Bytes) -> Self {
+        let exit = facts.exit.as_ref().map(|exit| ExitRecord::new(exit, None));
         Self {
             phase,
             model_requested: model.requested.clone(),
@@ -123,6 +146,7 @@ impl PhaseRecord {
                 after_bytes: after,
             },
             exit,
+            deaths: Vec::new(),
         }
     }
 }

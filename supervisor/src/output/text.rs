@@ -3,16 +3,37 @@
 //! These lines are also what a model is given to summarise and what stands at the end of the summary, so a
 //! segment must never become two lines or none.
 
-use super::{Segment, Transcript};
+use super::{Segment, Stretch, Transcript};
 
-/// The whole of `transcript.txt`.
+/// The whole of `transcript.txt`: the segments, and in their place the parts that are missing.
 pub fn render(transcript: &Transcript) -> String {
+    let mut gaps = transcript.gaps.iter().peekable();
     let mut out = String::new();
-    for segment in &transcript.segments {
-        out.push_str(&line(segment));
+    let mut put = |line: String| {
+        out.push_str(&line);
         out.push('\n');
+    };
+    for segment in &transcript.segments {
+        while let Some(gap) = gaps.next_if(|gap| gap.start <= segment.start) {
+            put(gap_line(gap));
+        }
+        put(line(segment));
     }
+    gaps.map(gap_line).for_each(put);
     out
+}
+
+/// What stands for a part that is missing.
+fn gap_line(gap: &Stretch) -> String {
+    format!("[missing from {} to {}]", clock(gap.start), clock(gap.end))
+}
+
+/// Minutes and seconds; hours when there are any.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a recording, not negative")]
+pub fn clock(seconds: f64) -> String {
+    let whole = seconds.max(0.0) as u64;
+    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes:02}:{seconds:02}") }
 }
 
 /// Every segment's line, without the newline.
@@ -52,6 +73,25 @@ pub fn one_line(text: &str) -> String {
 mod tests {
     use super::super::tests::{segment, transcript};
     use super::*;
+
+    #[test]
+    fn a_missing_part_shows_in_its_place() {
+        let mut t = transcript(vec![segment(0, 0.0, 1.0, "One."), segment(1, 60.0, 61.0, "Two.")]);
+        t.gaps = vec![
+            Stretch { start: 27.0, end: 54.0, reason: "worker_died".into() },
+            Stretch { start: 3_700.0, end: 3_727.0, reason: "worker_died".into() },
+        ];
+        let text = render(&t);
+        assert_eq!(text, "One.\n[missing from 00:27 to 00:54]\nTwo.\n[missing from 1:01:40 to 1:02:07]\n");
+        assert_eq!(lines(&t), ["One.", "Two."]);
+    }
+
+    #[test]
+    fn times_read_as_people_write_them() {
+        assert_eq!(clock(0.0), "00:00");
+        assert_eq!(clock(75.9), "01:15");
+        assert_eq!(clock(3_725.0), "1:02:05");
+    }
 
     #[test]
     fn a_segment_is_one_line_whatever_it_holds() {

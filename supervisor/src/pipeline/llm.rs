@@ -9,18 +9,25 @@ use jiff::ZonedDateTime;
 use meetcap_protocol::Spoken;
 use meetcap_protocol::payload::llm::{Finish, LlmItem, LlmPlanReport};
 
+use super::keeping::Keeping;
+use super::recovery::{Recovery, Spot};
 use super::{Run, own_cost};
 use crate::errors::JobError;
 use crate::event::{Event, Phase, ProgressUnit};
+use crate::journal::{Chunk, LlmHeader, ModelIdentity, Record, digest, fingerprint};
 use crate::memory::PhaseRecord;
 use crate::models::Model;
+use crate::models::header::ModelError;
 use crate::output::{self, json};
+use crate::restart::RestartLimits;
 use crate::service::{LlmService, ModelService, SummaryRequest};
 use crate::summary::{self, Limits, Summary};
 use crate::worker::Update;
 
 /// Low, so that the answer keeps to the transcript; above zero, so that the seed has a say.
 const TEMPERATURE: f32 = 0.2;
+/// A part of a summary cannot be left out without a lie, so the second death on one ends the phase.
+const LIMITS: RestartLimits = RestartLimits { gaps_in_a_row: 1, ..RestartLimits::DEFAULT };
 /// A text file larger than this is no transcript.
 const MAX_TEXT: u64 = 64 << 20;
 
@@ -34,39 +41,138 @@ pub(super) struct Order<'a> {
     pub(super) target: PathBuf,
 }
 
-pub(super) async fn phase(run: &mut Run, order: Order<'_>) -> Result<(), JobError> {
+/// With a journal, chunks that were finished survive; `summarize` works without one.
+pub(super) async fn phase(run: &mut Run, order: Order<'_>, keeping: Option<&mut Keeping>) -> Result<(), JobError> {
     let baseline = own_cost();
     let path = std::path::absolute(&order.model.path).unwrap_or_else(|_| order.model.path.clone());
     let model = Model { path, ..order.model.clone() };
     let mut service = LlmService::new(run.host.clone(), model.clone(), order.threads);
-    let result = summarize(run, &mut service, &order).await;
+    let mut recovery = Recovery::new(Phase::Llm, LIMITS);
+    let instructions = summary::instructions(order.language);
+    let lines: Vec<Spoken> = order.lines.iter().map(|line| Spoken::from(line.as_str())).collect();
+    let mut work =
+        Work { order: &order, model: &model, instructions, lines, keeping, queue: None, summaries: Vec::new() };
+    let result = persist(run, &mut service, &mut work, &mut recovery).await;
+    if result.is_ok()
+        && let Err(error) = service.acknowledge().await
+    {
+        run.warn("worker_exit", format!("{error}; its work was complete before that"));
+    }
     let exit = service.unload_model().await;
     if result.is_ok() {
         run.note_exit(exit.as_ref());
     }
-    let record = PhaseRecord::new(Phase::Llm, &model, service.facts(), baseline, own_cost());
+    let mut record = PhaseRecord::new(Phase::Llm, &model, service.facts(), baseline, own_cost());
+    record.deaths = recovery.into_deaths();
     run.ledger.phases.push(record);
     result
 }
 
-async fn summarize(run: &mut Run, service: &mut LlmService, order: &Order<'_>) -> Result<(), JobError> {
-    let instructions = summary::instructions(order.language);
-    let spoken: Vec<Spoken> = order.lines.iter().map(|line| Spoken::from(line.as_str())).collect();
-    let report = service.plan(instructions.clone(), spoken.clone()).await?;
+/// What a summary is made of, across the workers it takes.
+struct Work<'run> {
+    order: &'run Order<'run>,
+    model: &'run Model,
+    instructions: String,
+    lines: Vec<Spoken>,
+    keeping: Option<&'run mut Keeping>,
+    /// What is not done; unknown before the first plan.
+    queue: Option<VecDeque<Part>>,
+    summaries: Vec<Summary>,
+}
+
+impl Work<'_> {
+    fn spot(&self) -> Option<Spot> {
+        let part = self.queue.as_ref()?.front()?;
+        let unit = u64::try_from(part.lines.start).ok()?;
+        Some(Spot { unit, name: format!("lines {} to {}", part.lines.start + 1, part.lines.end) })
+    }
+
+    /// Sets out: what the journal has is taken over, the rest is queued.
+    fn begin(&mut self, plan: summary::Plan) -> Result<(), JobError> {
+        if self.queue.is_some() {
+            return Ok(());
+        }
+        let mut remaining = plan.chunks.clone();
+        if let Some(keeping) = &mut self.keeping {
+            let file = fingerprint(&self.model.path)
+                .map_err(|source| ModelError::Missing { path: self.model.path.clone(), source })?;
+            let header = LlmHeader {
+                model: ModelIdentity::new(self.model, file),
+                instructions: digest([self.instructions.as_str()]),
+                lines: digest(self.order.lines.iter().map(String::as_str)),
+                seed: self.order.seed,
+                temperature: TEMPERATURE,
+                n_ctx: plan.n_ctx,
+                max_tokens: plan.max_tokens,
+                chunks: plan.chunks,
+            };
+            let (done, open) = keeping.resume_summary(&header);
+            self.summaries = done.into_iter().map(|chunk| chunk.summary).collect();
+            remaining = open;
+        }
+        let part = |lines| Part { lines, max_tokens: plan.max_tokens };
+        self.queue = Some(remaining.into_iter().map(part).collect());
+        Ok(())
+    }
+
+    /// The part at the head of the queue is summarised.
+    fn done(&mut self, answer: &str) {
+        let Some(part) = self.queue.as_mut().and_then(VecDeque::pop_front) else { return };
+        let summary = summary::parse(answer);
+        if let Some(keeping) = &mut self.keeping {
+            let record = Record::Chunk(Chunk { lines: part.lines, summary: summary.clone() });
+            if let Err(error) = keeping.keep(record) {
+                tracing::warn!(%error, "a finished part of the summary is not in the journal");
+            }
+        }
+        self.summaries.push(summary);
+    }
+}
+
+async fn persist(
+    run: &mut Run,
+    service: &mut LlmService,
+    work: &mut Work<'_>,
+    recovery: &mut Recovery,
+) -> Result<(), JobError> {
+    loop {
+        let done = work.summaries.len();
+        let failure = match attempt(run, service, work).await {
+            Ok(()) => break,
+            Err(failure) => failure,
+        };
+        if work.summaries.len() > done {
+            recovery.progressed();
+        }
+        let device = service.facts().report.as_ref().map(|report| report.device.clone());
+        recovery.after(run, failure, work.spot(), device.as_deref()).await?;
+        service.set_cpu_only(recovery.cpu_only());
+    }
+    let merged = summary::merge(&work.summaries);
+    if merged.is_empty() {
+        run.warn("summary_empty", "the model gave an answer without content");
+    }
+    let text = output::markdown::render(&merged, work.order.lines, ZonedDateTime::now().datetime());
+    run.write(&[(work.order.target.clone(), text)])
+}
+
+async fn attempt(run: &mut Run, service: &mut LlmService, work: &mut Work<'_>) -> Result<(), JobError> {
+    let report = service.plan(work.instructions.clone(), work.lines.clone()).await?;
     let plan = summary::chunk::plan(&report, Limits::default())
         .map_err(|refusal| JobError::Summary { detail: refusal.to_string() })?;
-    service.set_context(plan.n_ctx);
+    let n_ctx = plan.n_ctx;
+    work.begin(plan)?;
+    service.set_context(n_ctx);
+    if work.queue.as_ref().is_some_and(VecDeque::is_empty) {
+        return Ok(());
+    }
     service.load_model().await?;
-
-    let mut queue: VecDeque<Part> =
-        plan.chunks.iter().map(|lines| Part { lines: lines.clone(), max_tokens: plan.max_tokens }).collect();
-    let mut summaries: Vec<Summary> = Vec::new();
-    while let Some(part) = queue.pop_front() {
+    while let Some(part) = work.queue.as_ref().and_then(VecDeque::front) {
         let request = SummaryRequest {
-            instructions: instructions.clone(),
-            lines: spoken[part.lines.clone()].to_vec(),
+            instructions: work.instructions.clone(),
+            lines: work.lines[part.lines.clone()].to_vec(),
             max_tokens: part.max_tokens,
-            seed: order.seed,
+            seed: work.order.seed,
             temperature: TEMPERATURE,
         };
         let (answer, finish) = ask(run, service, request).await?;
@@ -74,23 +180,16 @@ async fn summarize(run: &mut Run, service: &mut LlmService, order: &Order<'_>) -
             Finish::EndOfText if answer.trim().is_empty() => {
                 return Err(JobError::Summary { detail: "the model answered nothing; use another model".to_owned() });
             }
-            Finish::EndOfText => summaries.push(summary::parse(&answer)),
+            Finish::EndOfText => work.done(&answer),
             Finish::TokenLimit => {
                 run.warn("summary_cut", "an answer reached its token limit; that part is done again, smaller");
-                for smaller in retry(&report, plan.n_ctx, &part)?.into_iter().rev() {
+                let Some(queue) = &mut work.queue else { return Ok(()) };
+                let Some(part) = queue.pop_front() else { return Ok(()) };
+                for smaller in retry(&report, n_ctx, &part)?.into_iter().rev() {
                     queue.push_front(smaller);
                 }
             }
         }
-    }
-    let merged = summary::merge(&summaries);
-    if merged.is_empty() {
-        run.warn("summary_empty", "the model gave an answer without content");
-    }
-    let text = output::markdown::render(&merged, order.lines, ZonedDateTime::now().datetime());
-    run.write(&[(order.target.clone(), text)])?;
-    if let Err(error) = service.acknowledge().await {
-        run.warn("worker_exit", format!("{error}; its work was complete before that"));
     }
     Ok(())
 }
@@ -109,11 +208,13 @@ async fn ask(run: &Run, service: &mut LlmService, request: SummaryRequest) -> Re
             Update::Item(LlmItem::Delta(text)) => {
                 answer.push_str(&text.0);
                 events.send(Event::SummaryDelta { text });
+                Ok(())
             }
             Update::Progress { done, total } => {
                 events.send(Event::Progress { phase: Phase::Llm, done, total, unit: ProgressUnit::Tokens });
+                Ok(())
             }
-            Update::UnitStarted(_) | Update::UnitDone(_) => {}
+            Update::UnitStarted { .. } | Update::UnitDone(_) => Err("a summary has no units".to_owned()),
         })
         .await?;
     Ok((answer, output.finish))

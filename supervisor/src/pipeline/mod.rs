@@ -10,10 +10,15 @@
 //!  ledger on disk
 //! ```
 //!
+//! What is done is in a journal from the moment it is done; the next run on the same recording goes on from
+//! there, and removes it when all outputs are in place.
+//!
 //! A phase that fails ends the run with that phase's error; a worker that misbehaves after its answer is safe
 //! is a warning. No model is ever exchanged for another without a word: both names are in ledger and transcript.
 
+mod keeping;
 mod llm;
+mod recovery;
 mod stt;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +30,7 @@ use crate::errors::JobError;
 use crate::event::{Event, EventSink, Outcome};
 use crate::exit_code::ExitCode;
 use crate::input;
+use crate::journal::Resume;
 use crate::memory::{Ledger, read_self};
 use crate::models::{Model, header};
 use crate::output::{self, Format, OutputNames};
@@ -33,6 +39,7 @@ use crate::programs::WorkerPrograms;
 use crate::service::Host;
 use crate::stop::Stop;
 use crate::worker::{Deadlines, WorkerExit};
+use keeping::Keeping;
 
 /// Everything that one machine's runs share. Cheap to clone; installs nothing in the process it lives in.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +63,8 @@ pub struct Job {
     pub seed: u32,
     /// Threads an engine computes with.
     pub threads: u16,
+    /// Whether to continue what an earlier run began.
+    pub resume: Resume,
 }
 
 /// A transcript to be summarised.
@@ -191,7 +200,7 @@ impl Supervisor {
                     threads: job.threads,
                     target: names.summary(),
                 };
-                llm::phase(&mut run, order).await
+                llm::phase(&mut run, order, None).await
             }
             Err(error) => Err(error),
         };
@@ -217,7 +226,28 @@ impl Supervisor {
 
 async fn run_phases(run: &mut Run, job: &Job, audio: &Path, names: &OutputNames) -> Result<(), JobError> {
     output::remove_leftovers(&names.dir, std::time::SystemTime::now());
-    let material = stt::phase(run, job, audio, names).await?;
+    let unreadable = |source| JobError::Input(input::InputError::Unreadable { path: job.audio.clone(), source });
+    let header = keeping::header(audio, &job.stt, job.language.clone()).map_err(unreadable)?;
+    let mut keeping = Keeping::open(names, &header, job.resume, run.host.events.clone())?;
+    let result = with_journal(run, job, audio, names, &mut keeping).await;
+    run.ledger.warnings.append(&mut keeping.take_told());
+    // What an unfinished run has done is kept for the next one; a journal of nothing is litter.
+    if result.is_ok() || !keeping.is_of_use() {
+        run.ledger.warnings.append(&mut keeping.finish());
+    } else {
+        run.ledger.resumable = true;
+    }
+    result
+}
+
+async fn with_journal(
+    run: &mut Run,
+    job: &Job,
+    audio: &Path,
+    names: &OutputNames,
+    keeping: &mut Keeping,
+) -> Result<(), JobError> {
+    let material = stt::phase(run, job, audio, names, keeping).await?;
     let Some(model) = &job.llm else { return Ok(()) };
     if material.lines.is_empty() {
         run.warn("no_summary", "there is no text to summarise");
@@ -231,7 +261,7 @@ async fn run_phases(run: &mut Run, job: &Job, audio: &Path, names: &OutputNames)
         threads: job.threads,
         target: names.summary(),
     };
-    llm::phase(run, order).await
+    llm::phase(run, order, Some(keeping)).await
 }
 
 /// Closes the account: code, event, ledger file.
@@ -246,8 +276,9 @@ fn finish(run: Run, mut result: Result<(), JobError>, stop: &Stop, ledger_path: 
     ledger.exit_code = Some(exit_code.code());
     ledger.error = result.as_ref().err().map(ToString::to_string);
     ledger.outcome = Some(outcome(exit_code));
-    // Where the input or a model is to blame there is nothing to account for, and the message says it all.
-    let accountable = !ledger.phases.is_empty() && !matches!(exit_code, ExitCode::Input | ExitCode::Model);
+    // Where the input or a model is to blame the message says it all; an interrupted run leaves its journal alone.
+    let accountable = !ledger.phases.is_empty()
+        && !matches!(exit_code, ExitCode::Input | ExitCode::Model | ExitCode::Interrupted | ExitCode::Terminated);
     if let Some(path) = ledger_path.filter(|_| accountable || !ledger.outputs.is_empty()) {
         ledger.outputs.push(path.to_path_buf());
         let written = serde_json::to_string_pretty(&ledger)

@@ -1,77 +1,131 @@
 //! The speech phase: recording in, transcript on disk.
+//!
+//! Windows are kept as they come, in the journal and in memory; a worker that dies is replaced by one that goes
+//! on at the first window that is not kept; a window that kills twice is left out, with a mark.
 
 use std::path::{Path, PathBuf};
 
-use meetcap_protocol::payload::stt::{DropReason, SttItem};
+use meetcap_protocol::payload::stt::{DropReason, SttItem, SttOutput};
 
+use super::keeping::Keeping;
 use super::llm::Material;
+use super::recovery::{Next, Recovery, Spot};
 use super::{Job, Run, own_cost};
 use crate::errors::JobError;
-use crate::event::{Event, Phase, ProgressUnit};
+use crate::event::{Event, EventSink, Phase, ProgressUnit};
+use crate::journal::{Gap, Record, SttDone, Window};
 use crate::memory::PhaseRecord;
+use crate::models::Model;
+use crate::output::text::clock;
 use crate::output::{self, Format, OutputNames, Stretch, SttUsed, Transcript};
+use crate::restart::RestartLimits;
 use crate::service::{ModelService, SttService};
 use crate::worker::Update;
 
+/// Why a window is missing, in transcript.json.
+const GAP_REASON: &str = "worker_died";
+/// The engine's name where no worker was needed any more.
+const ENGINE: &str = "whisper.cpp";
+
 /// What there is to summarise; no lines when nobody spoke.
-pub(super) async fn phase(run: &mut Run, job: &Job, audio: &Path, names: &OutputNames) -> Result<Material, JobError> {
+pub(super) async fn phase(
+    run: &mut Run,
+    job: &Job,
+    audio: &Path,
+    names: &OutputNames,
+    keeping: &mut Keeping,
+) -> Result<Material, JobError> {
+    let mut listener = Listener::new(run.host.events.clone(), audio, keeping);
+    listener.replay();
+    if listener.keeping.progress.stt_done.is_none() {
+        transcribe(run, job, audio, &mut listener).await?;
+    }
+    let transcript = listener.finish(&job.stt);
+    tell_findings(run, keeping, &transcript);
+    run.write(&render(&transcript, &job.formats, names))?;
+    let lines = if transcript.is_empty() { Vec::new() } else { output::text::lines(&transcript) };
+    Ok(Material { lines, language: Some(transcript.language).filter(|language| !language.is_empty()) })
+}
+
+/// Runs workers until one reaches the end of the recording, and accounts for them.
+async fn transcribe(run: &mut Run, job: &Job, audio: &Path, listener: &mut Listener<'_>) -> Result<(), JobError> {
     let baseline = own_cost();
-    let model = std::path::absolute(&job.stt.path).unwrap_or_else(|_| job.stt.path.clone());
-    let model = crate::models::Model { path: model, ..job.stt.clone() };
+    let path = std::path::absolute(&job.stt.path).unwrap_or_else(|_| job.stt.path.clone());
+    let model = Model { path, ..job.stt.clone() };
     let mut service = SttService::new(run.host.clone(), model.clone(), audio.to_path_buf(), job.threads);
-    let result = transcribe(run, &mut service, job, audio, names).await;
+    let mut recovery = Recovery::new(Phase::Stt, RestartLimits::default());
+    let result = persist(run, &mut service, job, listener, &mut recovery).await;
+    // Every window is in the journal, so the worker's own copy is not needed any more.
+    if result.is_ok()
+        && let Err(error) = service.acknowledge().await
+    {
+        run.warn("worker_exit", format!("{error}; its work was complete before that"));
+    }
     let exit = service.unload_model().await;
     if result.is_ok() {
         run.note_exit(exit.as_ref());
     }
-    let record = PhaseRecord::new(Phase::Stt, &model, service.facts(), baseline, own_cost());
+    let mut record = PhaseRecord::new(Phase::Stt, &model, service.facts(), baseline, own_cost());
+    record.deaths = recovery.into_deaths();
     run.ledger.phases.push(record);
     result
 }
 
-async fn transcribe(
+async fn persist(
     run: &mut Run,
     service: &mut SttService,
     job: &Job,
-    audio: &Path,
-    names: &OutputNames,
-) -> Result<Material, JobError> {
-    service.load_model().await?;
-    let mut listener = Listener::new(run, audio);
-    let output = service.transcribe(job.language.clone(), |update| listener.hear(update)).await?;
-    let Listener { mut transcript, damage, .. } = listener;
+    listener: &mut Listener<'_>,
+    recovery: &mut Recovery,
+) -> Result<(), JobError> {
+    loop {
+        let before = listener.keeping.progress.next_unit();
+        let failure = match attempt(service, job, listener).await {
+            Ok(output) => return listener.complete(output),
+            Err(failure) => failure,
+        };
+        run.ledger.warnings.append(&mut listener.keeping.take_told());
+        if listener.keeping.progress.next_unit() > before {
+            recovery.progressed();
+        }
+        let device = service.facts().report.as_ref().map(|report| report.device.clone());
+        let spot = listener.spot();
+        match recovery.after(run, failure, spot, device.as_deref()).await? {
+            Next::Again => {}
+            Next::Skip(unit) => listener.leave_out(unit),
+        }
+        service.set_cpu_only(recovery.cpu_only());
+    }
+}
 
-    transcript.sample_rate = output.sample_rate;
-    transcript.duration = output.duration;
-    transcript.language = output.language;
-    let engine = service.facts().report.as_ref().map(|report| report.engine.clone()).unwrap_or_default();
-    transcript.stt = SttUsed {
-        engine,
-        model_name: job.stt.name.clone(),
-        model_path: job.stt.path.to_string_lossy().into_owned(),
-        model_requested: job.stt.requested.clone(),
-        models: Vec::new(),
-    };
-    for (at, detail) in damage {
-        run.warn("damaged_audio", format!("at {at:.1} s: {detail}; what could be read was transcribed"));
+async fn attempt(service: &mut SttService, job: &Job, listener: &mut Listener<'_>) -> Result<SttOutput, JobError> {
+    listener.open = None;
+    service.load_model().await?;
+    if let Some(report) = &service.facts().report {
+        listener.engine.clone_from(&report.engine);
+    }
+    let first_unit = listener.keeping.progress.next_unit();
+    service.transcribe(job.language.clone(), first_unit, |update| listener.hear(update)).await
+}
+
+/// What the user should know about the result.
+fn tell_findings(run: &mut Run, keeping: &mut Keeping, transcript: &Transcript) {
+    run.ledger.warnings.append(&mut keeping.take_told());
+    for damaged in keeping.progress.windows.iter().flat_map(|window| &window.damaged) {
+        let at = clock(damaged.at);
+        run.warn("damaged_audio", format!("at {at}: {}; what could be read was transcribed", damaged.detail));
+    }
+    for stretch in &transcript.gaps {
+        let (start, end) = (clock(stretch.start), clock(stretch.end));
+        run.warn("gap", format!("{start} to {end} is missing in the transcript: the worker died of it twice"));
     }
     for stretch in &transcript.dropped {
-        let message = format!(
-            "between {:.1} s and {:.1} s there is sound, but the model found no words in it",
-            stretch.start, stretch.end
-        );
-        run.ledger.warnings.push(format!("no_text: {message}"));
-        run.host.events.warn("no_text", message);
+        let (start, end) = (clock(stretch.start), clock(stretch.end));
+        run.warn("no_text", format!("{start} to {end}: there is sound, but the model found no words in it"));
     }
     if transcript.is_empty() {
         run.warn("no_speech", "no speech was found; the transcript is empty");
     }
-    run.write(&render(&transcript, &job.formats, names))?;
-    if let Err(error) = service.acknowledge().await {
-        run.warn("worker_exit", format!("{error}; its work was complete before that"));
-    }
-    let lines = if transcript.is_empty() { Vec::new() } else { output::text::lines(&transcript) };
-    Ok(Material { lines, language: Some(transcript.language).filter(|language| !language.is_empty()) })
 }
 
 fn render(transcript: &Transcript, formats: &[Format], names: &OutputNames) -> Vec<(PathBuf, String)> {
@@ -84,45 +138,133 @@ fn render(transcript: &Transcript, formats: &[Format], names: &OutputNames) -> V
     formats.iter().map(|format| (names.path(*format), text(*format))).collect()
 }
 
-/// Turns what the worker tells into a transcript and events.
-struct Listener {
-    events: crate::event::EventSink,
-    transcript: Transcript,
-    damage: Vec<(f64, String)>,
+/// A window that the worker is at.
+struct OpenWindow {
+    window: Window,
+    start: f64,
+    end: f64,
 }
 
-impl Listener {
-    fn new(run: &Run, audio: &Path) -> Self {
+/// Turns what workers tell into records, a transcript and events. A window counts as a whole or not at all.
+struct Listener<'run> {
+    events: EventSink,
+    keeping: &'run mut Keeping,
+    transcript: Transcript,
+    open: Option<OpenWindow>,
+    engine: String,
+}
+
+impl<'run> Listener<'run> {
+    fn new(events: EventSink, audio: &Path, keeping: &'run mut Keeping) -> Self {
         let transcript = Transcript { audio_path: audio.to_string_lossy().into_owned(), ..Transcript::default() };
-        Self { events: run.host.events.clone(), transcript, damage: Vec::new() }
+        Self { events, keeping, transcript, open: None, engine: ENGINE.to_owned() }
     }
 
-    fn hear(&mut self, update: Update<SttItem>) {
+    /// Takes over what an earlier run has done, and tells it as if it happened now.
+    fn replay(&mut self) {
+        let done = self.keeping.progress.next_unit();
+        if done == 0 {
+            return;
+        }
+        let windows = std::mem::take(&mut self.keeping.progress.windows);
+        for window in &windows {
+            self.add(window);
+        }
+        self.keeping.progress.windows = windows;
+        let reached = self.transcript.segments.last().map_or(0.0, |segment| segment.end);
+        let place = if self.keeping.progress.stt_done.is_some() { "the summary".to_owned() } else { clock(reached) };
+        self.events.warn("resumed", format!("continuing an earlier run at {place}; {done} windows were done"));
+    }
+
+    fn add(&mut self, window: &Window) {
+        for segment in &window.segments {
+            self.transcript.push(segment);
+            let Some(kept) = self.transcript.segments.last() else { continue };
+            self.events.send(Event::Segment {
+                id: kept.id,
+                start: kept.start,
+                end: kept.end,
+                text: kept.text.clone(),
+                confidence: kept.confidence,
+            });
+        }
+    }
+
+    fn hear(&mut self, update: Update<SttItem>) -> Result<(), String> {
         match update {
+            Update::UnitStarted { unit, start, end } => {
+                let window = Window { start: Some(start), ..Window::new(unit) };
+                self.open = Some(OpenWindow { window, start, end });
+            }
+            Update::Item(SttItem::Audio(info)) => {
+                if self.keeping.progress.audio.is_none() {
+                    self.keeping.keep(Record::Audio(info)).map_err(|error| error.to_string())?;
+                }
+            }
+            Update::Item(item) => {
+                let open = self.open.as_mut().ok_or("an item came outside of any window")?;
+                open.window.hear(item);
+            }
+            Update::UnitDone(_) => {
+                if let Some(OpenWindow { window, .. }) = self.open.take() {
+                    self.keeping.keep(Record::Window(window.clone())).map_err(|error| error.to_string())?;
+                    self.add(&window);
+                }
+            }
             Update::Progress { done, total } => {
                 let total = total.map(|total| total.max(done));
                 self.events.send(Event::Progress { phase: Phase::Stt, done, total, unit: ProgressUnit::Seconds });
             }
-            Update::Item(SttItem::Segment(segment)) => {
-                self.transcript.push(&segment);
-                if let Some(kept) = self.transcript.segments.last() {
-                    self.events.send(Event::Segment {
-                        id: kept.id,
-                        start: kept.start,
-                        end: kept.end,
-                        text: kept.text.clone(),
-                        confidence: kept.confidence,
-                    });
-                }
-            }
-            Update::Item(SttItem::Dropped { start, end, reason }) => {
-                let reason = match reason {
+        }
+        Ok(())
+    }
+
+    /// Where a worker was when it died.
+    fn spot(&self) -> Option<Spot> {
+        self.open.as_ref().map(|open| Spot {
+            unit: open.window.unit,
+            name: format!("window {} ({} to {})", open.window.unit, clock(open.start), clock(open.end)),
+        })
+    }
+
+    /// Marks the window that killed its workers.
+    fn leave_out(&mut self, unit: u64) {
+        let Some(OpenWindow { start, end, .. }) = self.open.take() else { return };
+        // It follows the last one that was kept: anything else was refused when it began.
+        let _ = self.keeping.keep(Record::Gap(Gap { unit, start, end, reason: GAP_REASON.to_owned() }));
+    }
+
+    fn complete(&mut self, output: SttOutput) -> Result<(), JobError> {
+        self.keeping
+            .keep(Record::SttDone(SttDone::from(output)))
+            .map_err(|error| JobError::Internal(format!("the speech worker's account does not add up: {error}")))
+    }
+
+    fn finish(mut self, model: &Model) -> Transcript {
+        let progress = &self.keeping.progress;
+        if let Some(done) = &progress.stt_done {
+            self.transcript.sample_rate = done.sample_rate;
+            self.transcript.duration = done.duration;
+            self.transcript.language.clone_from(&done.language);
+        }
+        self.transcript.stt = SttUsed {
+            engine: std::mem::take(&mut self.engine),
+            model_name: model.name.clone(),
+            model_path: model.path.to_string_lossy().into_owned(),
+            model_requested: model.requested.clone(),
+            models: Vec::new(),
+        };
+        let gap = |gap: &Gap| Stretch { start: gap.start, end: gap.end, reason: gap.reason.clone() };
+        self.transcript.gaps = progress.gaps.iter().map(gap).collect();
+        let dropped = progress.windows.iter().flat_map(|window| &window.dropped);
+        self.transcript.dropped = dropped
+            .map(|dropped| {
+                let reason = match dropped.reason {
                     DropReason::NoText => "no_text",
                 };
-                self.transcript.dropped.push(Stretch { start, end, reason: reason.to_owned() });
-            }
-            Update::Item(SttItem::Damaged { at, detail }) => self.damage.push((at, detail)),
-            Update::Item(SttItem::Audio(_)) | Update::UnitStarted(_) | Update::UnitDone(_) => {}
-        }
+                Stretch { start: dropped.start, end: dropped.end, reason: reason.to_owned() }
+            })
+            .collect();
+        self.transcript
     }
 }

@@ -26,6 +26,9 @@ use crate::memory::Sampler;
 
 /// How long a connection may outlive its process: a frame in the socket's buffer is still read.
 const DRAIN: Duration = Duration::from_secs(1);
+/// A timer that fires so much too late means that we were stopped (Ctrl-Z, a closed lid), not that the worker
+/// was silent: its time starts again.
+const ASLEEP: Duration = Duration::from_secs(1);
 
 /// Why a conversation is over.
 #[derive(Debug)]
@@ -102,7 +105,7 @@ impl<R: Role> Link<R> {
 
     /// The next frame that is not a heartbeat, within `limit` and before the worker has been silent too long.
     pub(super) async fn receive(&mut self, limit: Option<Duration>) -> Result<FromWorker<R>, Ending> {
-        let deadline = limit.map(|limit| Instant::now() + limit);
+        let mut deadline = limit.map(|limit| Instant::now() + limit);
         let mut drained_by = None;
         loop {
             let silent_at = self.last_heard + self.deadlines.silence;
@@ -124,6 +127,12 @@ impl<R: Role> Link<R> {
                 _ = self.process.exited(), if drained_by.is_none() => drained_by = Some(Instant::now() + DRAIN),
                 () = self.cancel.cancelled() => return Err(Ending::Cancelled),
                 () = tokio::time::sleep_until(until) => {
+                    let late = until.elapsed();
+                    if late > ASLEEP && drained_by.is_none() {
+                        deadline = deadline.map(|deadline| deadline + late);
+                        self.last_heard = Instant::now();
+                        continue;
+                    }
                     return Err(if drained_by.is_some() {
                         Ending::HungUp
                     } else {

@@ -57,8 +57,11 @@ pub struct Deadlines {
     pub connect: Duration,
     /// Time between two heartbeats, told to the worker.
     pub heartbeat: Duration,
-    /// Silence after which a worker counts as hung.
+    /// Silence after which a worker counts as hung: a heartbeat was missed, and the next one too.
     pub silence: Duration,
+    /// How long a job may go on without a word about it, heartbeats aside. Slow is not dead: a window of 27 s
+    /// with the largest model on a small machine takes minutes.
+    pub no_progress: Duration,
     /// For a load, on top of [`Self::load_per_mib`].
     pub load: Duration,
     /// For each mebibyte of the model file.
@@ -67,12 +70,16 @@ pub struct Deadlines {
     pub farewell: Duration,
 }
 
+/// A thread that sleeps this long and writes twenty bytes is late only on a machine that stands still.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
 impl Default for Deadlines {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
-            heartbeat: Duration::from_secs(1),
-            silence: Duration::from_secs(10),
+            heartbeat: HEARTBEAT,
+            silence: HEARTBEAT.saturating_mul(2).saturating_add(Duration::from_millis(500)),
+            no_progress: Duration::from_secs(15 * 60),
             load: Duration::from_secs(30),
             load_per_mib: Duration::from_millis(100),
             farewell: Duration::from_secs(3),
@@ -114,7 +121,12 @@ pub struct Worker<R: Role, S> {
 /// What a job tells while it runs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Update<I> {
-    UnitStarted(u64),
+    /// A unit begins; where it lies is in the role's unit (seconds of audio).
+    UnitStarted {
+        unit: u64,
+        start: f64,
+        end: f64,
+    },
     Progress {
         done: f64,
         total: Option<f64>,
@@ -244,15 +256,15 @@ impl<R: Role> Worker<R, Planned> {
 }
 
 impl<R: Role> Worker<R, Loaded> {
-    /// Does one job. `update` is called for everything the job tells; the answer counts once it is
-    /// [acknowledged](Worker::acknowledge).
+    /// Does one job. `update` is called for everything the job tells; what it refuses, with its reason, is taken
+    /// as a lie and ends the worker. The answer counts once it is [acknowledged](Worker::acknowledge).
     ///
     /// # Errors
     /// How the worker ended.
     pub async fn process(
         mut self,
         job: R::Job,
-        mut update: impl FnMut(Update<R::Item>) + Send,
+        mut update: impl FnMut(Update<R::Item>) -> Result<(), String> + Send,
     ) -> Result<(Worker<R, Answered>, R::Output), WorkerExit> {
         match Self::process_steps(&mut self.link, job, &mut update).await {
             Ok(output) => Ok((self.enter(), output)),
@@ -263,24 +275,24 @@ impl<R: Role> Worker<R, Loaded> {
     async fn process_steps(
         link: &mut Link<R>,
         job: R::Job,
-        update: &mut (impl FnMut(Update<R::Item>) + Send),
+        update: &mut (impl FnMut(Update<R::Item>) -> Result<(), String> + Send),
     ) -> Result<R::Output, Ending> {
         link.advance(LifecycleEvent::JobStarted)?;
         link.send(ToWorker::Process(job)).await?;
         let mut open = None;
         loop {
-            match link.receive(None).await? {
-                FromWorker::UnitStarted { unit } if open.is_none() => {
+            match link.receive(Some(link.deadlines.no_progress)).await? {
+                FromWorker::UnitStarted { unit, start, end } if open.is_none() => {
                     open = Some(unit);
-                    update(Update::UnitStarted(unit));
+                    tell(update, Update::UnitStarted { unit, start, end })?;
                 }
                 FromWorker::UnitDone { unit } if open == Some(unit) => {
                     open = None;
-                    update(Update::UnitDone(unit));
+                    tell(update, Update::UnitDone(unit))?;
                     link.send(ToWorker::Committed { unit }).await?;
                 }
-                FromWorker::Progress { done, total } => update(Update::Progress { done, total }),
-                FromWorker::Item(item) => update(Update::Item(item)),
+                FromWorker::Progress { done, total } => tell(update, Update::Progress { done, total })?,
+                FromWorker::Item(item) => tell(update, Update::Item(item))?,
                 FromWorker::Done(output) if open.is_none() => return Ok(output),
                 other => return Err(Ending::out_of_phase(&other)),
             }
@@ -317,6 +329,11 @@ impl<R: Role> Worker<R, Answered> {
             Err(ending) => Err(self.link.end(ending).await),
         }
     }
+}
+
+/// Passes an update on; a refusal of it is a breach of the protocol.
+fn tell<I>(update: &mut (impl FnMut(Update<I>) -> Result<(), String> + Send), what: Update<I>) -> Result<(), Ending> {
+    update(what).map_err(|detail| Ending::Protocol { detail })
 }
 
 /// Where observers stand: the state of a worker of `kind`, told to all listeners.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use meetcap_supervisor::journal::Resume;
 use meetcap_supervisor::output::Format;
 
 /// Turns recordings into transcripts and summaries, one short-lived process per model.
@@ -21,7 +22,7 @@ Examples:
   meetcap-supervisor summarize meeting.transcript.json --llm qwen3-4b-q4_k_m.gguf
 
 Exit codes: 0 done, 1 internal error, 2 usage or configuration, 3 input, 4 model, 6 worker failed,
-7 out of memory, 8 output, 130 interrupted, 143 terminated";
+7 out of memory, 8 output, 10 held by another run, 130 interrupted, 143 terminated";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -72,6 +73,9 @@ pub(crate) struct RunArgs {
     /// Forms of the transcript: txt, json, srt, vtt, with commas between them
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "txt,json")]
     pub(crate) format: Vec<Format>,
+    /// Whether to go on where an earlier run on the same recording ended
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) resume: ResumeWhen,
     #[command(flatten)]
     pub(crate) common: Common,
 }
@@ -119,6 +123,23 @@ pub(crate) struct Common {
     /// Say more; twice for the workers' own output
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ResumeWhen {
+    /// If recording, model and language are the same
+    Auto,
+    /// Start over
+    Never,
+}
+
+impl From<ResumeWhen> for Resume {
+    fn from(when: ResumeWhen) -> Self {
+        match when {
+            ResumeWhen::Auto => Self::Auto,
+            ResumeWhen::Never => Self::Never,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use clap::Parser;
+use meetcap_supervisor::journal::Resume;
 use meetcap_supervisor::output::{Format, OutputNames};
 use meetcap_supervisor::{ExitCode, Job, Model, Stop, SummarizeJob, Supervisor, WorkerPrograms, default_threads};
 
@@ -75,6 +76,7 @@ async fn run(args: RunArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
         language: args.language.clone(),
         seed: args.common.seed,
         threads: args.common.threads.unwrap_or_else(default_threads),
+        resume: args.resume.into(),
     });
     // What fails at first sight is told first, not after an hour of work on the others.
     let (sound, unsound): (Vec<Job>, Vec<Job>) = jobs.partition(|job| supervisor.check(job).is_ok());
@@ -138,6 +140,7 @@ async fn run_demo(args: DemoArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
         seed: args.common.seed,
         // The tiny models gain nothing from a second thread and lose much on a busy machine.
         threads: args.common.threads.unwrap_or(1),
+        resume: Resume::Never,
     };
     let code = run_one(&supervisor(), &job, &args.common, render::Detail::Demo, stop).await;
     if !told && args.common.events.is_none() {

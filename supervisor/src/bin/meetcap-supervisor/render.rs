@@ -10,8 +10,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use meetcap_supervisor::errors::ErrorClass;
 use meetcap_supervisor::event::{Event, EventSink, Phase, ProgressUnit};
 use meetcap_supervisor::memory::{Bytes, Ledger, read_self};
+use meetcap_supervisor::output::text::clock;
 use meetcap_supervisor::worker::{ExitClass, WorkerExit};
-use meetcap_supervisor::{ExitCode, FaultKind, JobError, LifecycleState, Model, RunReport};
+use meetcap_supervisor::{FaultKind, JobError, LifecycleState, Model, RunReport};
 
 use super::args::Common;
 
@@ -211,8 +212,8 @@ fn print_error(error: &JobError, report: &RunReport, llm: Option<&Model>, subjec
             quoted(&transcript.to_string_lossy()),
             quoted(&llm.requested)
         );
-    } else if report.exit_code == ExitCode::Interrupted || report.exit_code == ExitCode::Terminated {
-        eprintln!("nothing was written; run it again to start over");
+    } else if report.ledger.resumable {
+        eprintln!("what was done is kept; the same command goes on from there");
     }
 }
 
@@ -262,24 +263,9 @@ fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
-/// Minutes and seconds, hours when there are any.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a recording, not negative")]
-fn clock(seconds: f64) -> String {
-    let whole = seconds.max(0.0) as u64;
-    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes:02}:{seconds:02}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_read_as_people_write_them() {
-        assert_eq!(clock(0.0), "00:00");
-        assert_eq!(clock(75.9), "01:15");
-        assert_eq!(clock(3_725.0), "1:02:05");
-    }
 
     #[test]
     fn a_suggested_command_survives_a_shell() {
