@@ -54,6 +54,7 @@ pub mod output;
 pub mod permit;
 mod pipeline;
 pub mod programs;
+pub mod registry;
 pub mod restart;
 pub mod service;
 pub mod stop;

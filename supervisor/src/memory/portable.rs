@@ -17,7 +17,7 @@ pub(crate) fn read_system() -> SystemReading {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn read_tree(pid: u32) -> Option<super::MemoryReading> {
     use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate};
-    let mut system = System::new();
+    let mut system = System::new().ok()?;
     system.refresh_processes_specifics(ProcessesToUpdate::All, true, ProcessRefreshKind::nothing().with_memory());
     let root = Pid::from_u32(pid);
     let descends = |process: &sysinfo::Process| {

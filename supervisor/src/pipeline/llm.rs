@@ -19,6 +19,7 @@ use crate::memory::PhaseRecord;
 use crate::models::Model;
 use crate::models::header::ModelError;
 use crate::output::{self, json};
+use crate::registry::Registration;
 use crate::restart::RestartLimits;
 use crate::service::{LlmService, ModelService, SummaryRequest};
 use crate::summary::{self, Limits, Summary};
@@ -48,6 +49,7 @@ pub(super) async fn phase(run: &mut Run, order: Order<'_>, keeping: Option<&mut 
     let model = Model { path, ..order.model.clone() };
     let mut service = LlmService::new(run.host.clone(), model.clone(), order.threads);
     let mut recovery = Recovery::new(Phase::Llm, LIMITS);
+    run.sign.with(|sign| sign.working(Phase::Llm, &model.name, None));
     let instructions = summary::instructions(order.language);
     let lines: Vec<Spoken> = order.lines.iter().map(|line| Spoken::from(line.as_str())).collect();
     let mut work =
@@ -59,6 +61,7 @@ pub(super) async fn phase(run: &mut Run, order: Order<'_>, keeping: Option<&mut 
         run.warn("worker_exit", format!("{error}; its work was complete before that"));
     }
     let exit = service.unload_model().await;
+    run.sign.with(Registration::idle);
     if result.is_ok() {
         run.note_exit(exit.as_ref());
     }
@@ -167,6 +170,7 @@ async fn attempt(run: &mut Run, service: &mut LlmService, work: &mut Work<'_>) -
         return Ok(());
     }
     service.load_model().await?;
+    run.sign.with(|sign| sign.working(Phase::Llm, &work.model.name, service.facts().pid));
     while let Some(part) = work.queue.as_ref().and_then(VecDeque::front) {
         let request = SummaryRequest {
             instructions: work.instructions.clone(),

@@ -22,6 +22,7 @@ mod recovery;
 mod stt;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::ZonedDateTime;
 use meetcap_protocol::WorkerKind;
@@ -36,6 +37,7 @@ use crate::models::{Model, header};
 use crate::output::{self, Format, OutputNames};
 use crate::permit::LoadGate;
 use crate::programs::WorkerPrograms;
+use crate::registry::Registration;
 use crate::service::Host;
 use crate::stop::Stop;
 use crate::worker::{Deadlines, WorkerExit};
@@ -97,6 +99,18 @@ pub fn default_threads() -> u16 {
 struct Run {
     host: Host,
     ledger: Ledger,
+    /// What `ps` shows.
+    sign: Sign,
+}
+
+/// The run's entry in the registry, shared with the listeners of its workers.
+#[derive(Debug, Clone)]
+struct Sign(Arc<Mutex<Registration>>);
+
+impl Sign {
+    fn with(&self, change: impl FnOnce(&mut Registration)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
 }
 
 impl Run {
@@ -220,7 +234,8 @@ impl Supervisor {
 
     fn begin(&self, subject: &Path, events: EventSink, stop: &Stop) -> Run {
         let ledger = Ledger::new(subject.to_string_lossy().into_owned(), timestamp(&ZonedDateTime::now()));
-        Run { host: self.host(events, stop), ledger }
+        let sign = Sign(Arc::new(Mutex::new(Registration::announce(subject))));
+        Run { host: self.host(events, stop), ledger, sign }
     }
 }
 
@@ -266,7 +281,7 @@ async fn with_journal(
 
 /// Closes the account: code, event, ledger file.
 fn finish(run: Run, mut result: Result<(), JobError>, stop: &Stop, ledger_path: Option<&Path>) -> RunReport {
-    let Run { host, mut ledger } = run;
+    let Run { host, mut ledger, sign: _ } = run;
     let code = |result: &Result<(), JobError>| match result {
         Ok(()) => ExitCode::Done,
         Err(JobError::Interrupted) if stop.is_terminated() => ExitCode::Terminated,

@@ -10,7 +10,7 @@ use meetcap_protocol::payload::stt::{DropReason, SttItem, SttOutput};
 use super::keeping::Keeping;
 use super::llm::Material;
 use super::recovery::{Next, Recovery, Spot};
-use super::{Job, Run, own_cost};
+use super::{Job, Run, Sign, own_cost};
 use crate::errors::JobError;
 use crate::event::{Event, EventSink, Phase, ProgressUnit};
 use crate::journal::{Gap, Record, SttDone, Window};
@@ -18,6 +18,7 @@ use crate::memory::PhaseRecord;
 use crate::models::Model;
 use crate::output::text::clock;
 use crate::output::{self, Format, OutputNames, Stretch, SttUsed, Transcript};
+use crate::registry::Registration;
 use crate::restart::RestartLimits;
 use crate::service::{ModelService, SttService};
 use crate::worker::Update;
@@ -35,7 +36,7 @@ pub(super) async fn phase(
     names: &OutputNames,
     keeping: &mut Keeping,
 ) -> Result<Material, JobError> {
-    let mut listener = Listener::new(run.host.events.clone(), audio, keeping);
+    let mut listener = Listener::new(run, audio, keeping);
     listener.replay();
     if listener.keeping.progress.stt_done.is_none() {
         transcribe(run, job, audio, &mut listener).await?;
@@ -54,6 +55,7 @@ async fn transcribe(run: &mut Run, job: &Job, audio: &Path, listener: &mut Liste
     let model = Model { path, ..job.stt.clone() };
     let mut service = SttService::new(run.host.clone(), model.clone(), audio.to_path_buf(), job.threads);
     let mut recovery = Recovery::new(Phase::Stt, RestartLimits::default());
+    run.sign.with(|sign| sign.working(Phase::Stt, &model.name, None));
     let result = persist(run, &mut service, job, listener, &mut recovery).await;
     // Every window is in the journal, so the worker's own copy is not needed any more.
     if result.is_ok()
@@ -62,6 +64,7 @@ async fn transcribe(run: &mut Run, job: &Job, audio: &Path, listener: &mut Liste
         run.warn("worker_exit", format!("{error}; its work was complete before that"));
     }
     let exit = service.unload_model().await;
+    run.sign.with(Registration::idle);
     if result.is_ok() {
         run.note_exit(exit.as_ref());
     }
@@ -80,7 +83,7 @@ async fn persist(
 ) -> Result<(), JobError> {
     loop {
         let before = listener.keeping.progress.next_unit();
-        let failure = match attempt(service, job, listener).await {
+        let failure = match attempt(run, service, job, listener).await {
             Ok(output) => return listener.complete(output),
             Err(failure) => failure,
         };
@@ -98,9 +101,15 @@ async fn persist(
     }
 }
 
-async fn attempt(service: &mut SttService, job: &Job, listener: &mut Listener<'_>) -> Result<SttOutput, JobError> {
+async fn attempt(
+    run: &Run,
+    service: &mut SttService,
+    job: &Job,
+    listener: &mut Listener<'_>,
+) -> Result<SttOutput, JobError> {
     listener.open = None;
     service.load_model().await?;
+    run.sign.with(|sign| sign.working(Phase::Stt, &job.stt.name, service.facts().pid));
     if let Some(report) = &service.facts().report {
         listener.engine.clone_from(&report.engine);
     }
@@ -148,6 +157,7 @@ struct OpenWindow {
 /// Turns what workers tell into records, a transcript and events. A window counts as a whole or not at all.
 struct Listener<'run> {
     events: EventSink,
+    sign: Sign,
     keeping: &'run mut Keeping,
     transcript: Transcript,
     open: Option<OpenWindow>,
@@ -155,9 +165,10 @@ struct Listener<'run> {
 }
 
 impl<'run> Listener<'run> {
-    fn new(events: EventSink, audio: &Path, keeping: &'run mut Keeping) -> Self {
+    fn new(run: &Run, audio: &Path, keeping: &'run mut Keeping) -> Self {
         let transcript = Transcript { audio_path: audio.to_string_lossy().into_owned(), ..Transcript::default() };
-        Self { events, keeping, transcript, open: None, engine: ENGINE.to_owned() }
+        let (events, sign) = (run.host.events.clone(), run.sign.clone());
+        Self { events, sign, keeping, transcript, open: None, engine: ENGINE.to_owned() }
     }
 
     /// Takes over what an earlier run has done, and tells it as if it happened now.
@@ -213,6 +224,9 @@ impl<'run> Listener<'run> {
             }
             Update::Progress { done, total } => {
                 let total = total.map(|total| total.max(done));
+                if let Some(total) = total.filter(|total| *total > 0.0) {
+                    self.sign.with(|sign| sign.progress(done / total));
+                }
                 self.events.send(Event::Progress { phase: Phase::Stt, done, total, unit: ProgressUnit::Seconds });
             }
         }

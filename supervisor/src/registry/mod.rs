@@ -10,10 +10,10 @@
 //! ```
 //!
 //! There is no central process and no lock: a run writes only its own file, and a reader believes a file only
-//! while the process named in it lives. So the list cannot be wrong for longer than it takes to read it.
+//! while the process named in it lives. So whatever ends a run, it is listed no longer than it lives.
 //!
 //! Failures, and what becomes of them:
-//! * No folder of our own ([`folder`]), a full disk, a folder removed in flight: the run goes on unlisted, or
+//! * No folder of our own (`folder`), a full disk, a folder removed in flight: the run goes on unlisted, or
 //!   with its last entry, and the log says so at debug level. A list is never worth a run. The next step of
 //!   the run tries again.
 //! * A run that was killed leaves its file; the next reader finds its process gone, or its number given to
@@ -21,7 +21,7 @@
 //!   run, whose file would then go; that run's next step puts it back.
 //! * A file that is too large, malformed, of another version or not a file is passed over and left alone.
 //! * A process in another PID namespace (a container that shares the folder) cannot be judged by its number;
-//!   its file is passed over as well.
+//!   its file is passed over as well. Should both have the same number, the later file hides the earlier one.
 //!
 //! The files hold names of recordings and models, and nothing that was said in them.
 

@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Summarize(SummarizeArgs),
     /// Run a bundled recording through bundled tiny models, without any download
     Demo(DemoArgs),
+    /// List what is running on this machine, with phase, model and memory
+    Ps(PsArgs),
 }
 
 const RUN_USAGE: &str = "\
@@ -104,6 +106,13 @@ pub(crate) struct DemoArgs {
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PsArgs {
+    /// One JSON array instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@
 mod args;
 #[cfg(feature = "demo")]
 mod demo;
+mod ps;
 mod render;
 mod signals;
 
@@ -21,6 +22,7 @@ use render::Terminal;
 fn main() -> process::ExitCode {
     let cli = Cli::parse();
     let common = match &cli.command {
+        Command::Ps(args) => return ps::print(args.json).code().into(),
         Command::Run(args) => &args.common,
         Command::Summarize(args) => &args.common,
         Command::Demo(args) => &args.common,
@@ -40,6 +42,7 @@ fn main() -> process::ExitCode {
             Command::Run(args) => run(args, &stop).await,
             Command::Summarize(args) => summarize(args, &stop).await,
             Command::Demo(args) => run_demo(args, &stop).await,
+            Command::Ps(args) => Ok(ps::print(args.json)),
         }
     });
     code.unwrap_or_else(Refusal::print).code().into()
