@@ -11,7 +11,8 @@ use super::fingerprint::digest;
 use super::log::{AppendError, Cut, Log, OpenedLog, SummaryResumed, replay};
 use super::progress::{LlmProgress, Progress};
 use super::record::{Header, LlmHeader, Record, Session};
-use super::storage::{FileStorage, sync_folder};
+use super::storage::FileStorage;
+use crate::output::sync_folder;
 
 const SUFFIX: &str = ".meetcap-journal";
 /// What common file systems allow.
@@ -100,17 +101,13 @@ impl Journal {
                 return Err(JournalError::InTheWay(path.to_path_buf()));
             }
             let file = options().open(path).map_err(failed)?;
-            let locked = file.try_lock();
-            if !leads_to(path, &file).map_err(failed)? {
-                continue;
-            }
-            let warning = match locked {
-                Ok(()) => None,
-                Err(TryLockError::WouldBlock) => {
+            let warning = match claim(path, &file).map_err(failed)? {
+                Claim::Ours(warning) => warning,
+                Claim::Held => {
                     let holder = holder(file, folder);
                     return Err(JournalError::HeldBy { path: path.to_path_buf(), holder });
                 }
-                Err(TryLockError::Error(error)) => Some(Warning::NotLocked(error)),
+                Claim::Replaced => continue,
             };
             let storage = FileStorage { file, folder: folder.to_path_buf() };
             let OpenedLog { log, progress, notice, cut } =
@@ -173,6 +170,25 @@ fn options() -> OpenOptions {
     options
 }
 
+enum Claim {
+    Ours(Option<Warning>),
+    Held,
+    /// The file was removed after it was opened: its lock, held or not, protects nothing.
+    Replaced,
+}
+
+fn claim(path: &Path, file: &File) -> io::Result<Claim> {
+    let locked = file.try_lock();
+    if !leads_to(path, file)? {
+        return Ok(Claim::Replaced);
+    }
+    Ok(match locked {
+        Ok(()) => Claim::Ours(None),
+        Err(TryLockError::WouldBlock) => Claim::Held,
+        Err(TryLockError::Error(error)) => Claim::Ours(Some(Warning::NotLocked(error))),
+    })
+}
+
 /// Whether the name is still this file's.
 fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
     let named = match fs::symlink_metadata(path) {
@@ -202,4 +218,27 @@ fn holder(file: File, folder: &Path) -> Option<Session> {
 fn this_session() -> Session {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     Session { pid: std::process::id(), started: i64::try_from(now).unwrap_or(i64::MAX) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_removed_between_opening_and_locking_is_not_taken_for_the_journal() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = path_in(dir.path(), "a".as_ref());
+        let open = || options().open(&path).expect("opened");
+        let claimed = |file: &File| claim(&path, file).expect("claimed");
+        let (first, second) = (open(), open());
+        assert!(matches!(claimed(&first), Claim::Ours(None)));
+        assert!(matches!(claimed(&second), Claim::Held));
+        fs::remove_file(&path).expect("removed");
+        assert!(matches!(claimed(&second), Claim::Replaced), "held, but no longer the journal");
+        drop(first);
+        assert!(matches!(claimed(&second), Claim::Replaced), "free, but no longer the journal");
+        let third = open();
+        assert!(matches!(claimed(&second), Claim::Replaced), "another has its name");
+        assert!(matches!(claimed(&third), Claim::Ours(None)));
+    }
 }

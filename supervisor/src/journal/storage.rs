@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use crate::output::sync_folder;
 
 /// A file of one writer.
 pub(super) trait Storage {
@@ -69,26 +71,4 @@ impl Storage for FileStorage {
     fn sync_name(&mut self) -> io::Result<()> {
         sync_folder(&self.folder)
     }
-}
-
-/// Makes a created or removed name durable, as far as the file system can: some say that folders cannot be
-/// synced, and a folder one may write but not list cannot be opened for it.
-#[cfg(unix)]
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    match File::open(folder).and_then(|folder| folder.sync_all()) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied
-            ) =>
-        {
-            Ok(())
-        }
-        other => other,
-    }
-}
-
-#[cfg(not(unix))]
-pub(super) fn sync_folder(_folder: &Path) -> io::Result<()> {
-    Ok(())
 }

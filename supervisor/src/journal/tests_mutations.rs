@@ -8,12 +8,18 @@ use super::progress::Progress;
 use super::record::Record;
 use super::tests_disk::{Disk, Random, SESSION, header, script};
 
+/// So many records of the script were written by a first run. The second one's session record is as long as what
+/// the next run writes in its place if it is damaged: what follows it must not come to life again.
+const SECOND_RUN: usize = 7;
+
 /// A whole journal, and where its records begin.
 fn journal() -> (Vec<u8>, Vec<usize>) {
     let disk = Disk::default();
-    let mut log = Log::open(disk.clone(), &header(), Resume::Auto, SESSION).expect("opened").log;
-    for record in script() {
-        log.append(&record).expect("appended");
+    for part in script().chunks(SECOND_RUN) {
+        let mut log = Log::open(disk.clone(), &header(), Resume::Auto, SESSION).expect("opened").log;
+        for record in part {
+            log.append(record).expect("appended");
+        }
     }
     let bytes = disk.bytes();
     let mut starts = vec![PREAMBLE];
@@ -21,14 +27,16 @@ fn journal() -> (Vec<u8>, Vec<usize>) {
         starts.push(starts[starts.len() - 1] + HEAD + u32::from_le_bytes(*head) as usize);
     }
     starts.pop();
-    assert_eq!(starts.len(), script().len() + 2);
+    assert_eq!(starts.len(), script().len() + 3);
     (bytes, starts)
 }
 
 /// What the journal holds after each of its records.
 fn prefixes() -> Vec<Progress> {
     let (mut progress, mut prefixes) = (Progress::default(), vec![Progress::default()]);
-    for record in [Record::Header(header()), Record::Session(SESSION)].into_iter().chain(script()) {
+    let mut records = script();
+    records.insert(SECOND_RUN, Record::Session(SESSION));
+    for record in [Record::Header(header()), Record::Session(SESSION)].into_iter().chain(records) {
         progress.apply(record).expect("in order");
         prefixes.push(progress.clone());
     }

@@ -229,7 +229,7 @@ fn keep_permissions(_file: &File, _existing: &Metadata) -> io::Result<()> {
 /// Makes the renames survive a power cut. File systems that cannot sync a folder say "invalid" or
 /// "unsupported"; then there is nothing more that can be done.
 #[cfg(unix)]
-fn sync_folder(dir: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(dir: &Path) -> io::Result<()> {
     match File::open(dir).and_then(|folder| folder.sync_all()) {
         Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
         // A folder one may write but not list: the files are in place, only this assurance is missing.
@@ -239,7 +239,7 @@ fn sync_folder(dir: &Path) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn sync_folder(_dir: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -22,6 +22,7 @@ use meetcap_protocol::Spoken;
 use meetcap_protocol::payload::stt;
 use serde::{Deserialize, Serialize, Serializer};
 
+pub(crate) use commit::sync_folder;
 pub use commit::{OutputError, check_folder, check_targets, commit, remove_leftovers};
 pub use names::{Format, NoFileName, OutputNames, UnknownFormat};
 
@@ -140,10 +141,13 @@ impl Transcript {
     }
 }
 
+/// Thirty years: no recording is longer, and multiplied by a thousand it is still a number.
+const LONGEST: f64 = 1e9;
+
 /// Milliseconds are as fine as any model hears; a sum of window start and segment start such as
 /// 12.340000000000002 would only be noise to the reader.
 pub fn tidy_seconds(seconds: f64) -> f64 {
-    if seconds.is_finite() { (seconds.max(0.0) * 1000.0).round() / 1000.0 } else { 0.0 }
+    if seconds.is_finite() { (seconds.clamp(0.0, LONGEST) * 1000.0).round() / 1000.0 } else { 0.0 }
 }
 
 fn tidy_confidence(confidence: f32) -> f32 {
