@@ -11,6 +11,7 @@ use meetcap_protocol::{LifecycleState, Spoken, WorkerKind};
 use serde::Serialize;
 
 use crate::memory::{Bytes, MemoryReading};
+use crate::worker::WorkerExit;
 
 /// Version of the events' shape.
 pub const EVENT_VERSION: u32 = 1;
@@ -123,6 +124,17 @@ pub enum Event {
 }
 
 impl Event {
+    pub(crate) fn exit(exit: &WorkerExit) -> Self {
+        Self::WorkerExit {
+            phase: exit.kind.into(),
+            pid: exit.pid,
+            class: exit.class.name().to_owned(),
+            signal: exit.signal(),
+            code: exit.code(),
+            peak_bytes: exit.peak_cost,
+        }
+    }
+
     pub(crate) fn memory(kind: WorkerKind, pid: u32, reading: &MemoryReading) -> Self {
         Self::Memory {
             phase: kind.into(),

@@ -26,10 +26,15 @@ const HEAD: usize = 64;
 pub fn check_audio(path: &Path) -> Result<(), InputError> {
     let unreadable = |source| InputError::Unreadable { path: path.to_path_buf(), source };
     let not_audio = |detail: &str| InputError::NotAudio { path: path.to_path_buf(), detail: detail.to_owned() };
-    let file = File::open(path).map_err(unreadable)?;
-    if file.metadata().map_err(unreadable)?.is_dir() {
+    // Before it is opened: opening a pipe waits for whoever writes to it.
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if metadata.is_dir() {
         return Err(not_audio("it is a folder"));
     }
+    if !metadata.is_file() {
+        return Err(not_audio("it is a pipe or a device; save the recording to a file first"));
+    }
+    let file = File::open(path).map_err(unreadable)?;
     let mut head = Vec::with_capacity(HEAD);
     file.take(HEAD as u64).read_to_end(&mut head).map_err(unreadable)?;
     if head.is_empty() {

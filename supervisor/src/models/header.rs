@@ -39,11 +39,12 @@ const MIN_LEN: u64 = 24;
 pub fn identify(path: &Path) -> Result<ModelFormat, ModelError> {
     let missing = |source| ModelError::Missing { path: path.to_path_buf(), source };
     let invalid = |detail: String| ModelError::Invalid { path: path.to_path_buf(), detail };
-    let mut file = File::open(path).map_err(missing)?;
-    let metadata = file.metadata().map_err(missing)?;
+    // Before it is opened: opening a pipe waits for whoever writes to it.
+    let metadata = std::fs::metadata(path).map_err(missing)?;
     if !metadata.is_file() {
         return Err(invalid("it is not a file".to_owned()));
     }
+    let mut file = File::open(path).map_err(missing)?;
     if metadata.len() < MIN_LEN {
         return Err(invalid(format!("it has {} bytes, too few for a model; fetch it again", metadata.len())));
     }

@@ -5,6 +5,9 @@
 
 use super::{Segment, Stretch, Transcript};
 
+/// Characters of a line that a model is given whole; what a person says in one breath is shorter.
+const LONGEST_STATEMENT: usize = 400;
+
 /// The whole of `transcript.txt`: the segments, and in their place the parts that are missing.
 pub fn render(transcript: &Transcript) -> String {
     let mut gaps = transcript.gaps.iter().peekable();
@@ -50,6 +53,28 @@ pub fn line(segment: &Segment) -> String {
     }
 }
 
+/// A line as a model takes it: one that is too long for that (prose that was pasted in) is cut at the ends of
+/// sentences, or between words where a sentence has no end.
+pub fn statements(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = line.trim();
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (statement, after) = rest.split_at(statement_end(rest));
+        rest = after.trim_start();
+        Some(statement.trim_end())
+    })
+}
+
+/// Bytes; whole for a line that is short enough.
+fn statement_end(line: &str) -> usize {
+    let Some((limit, _)) = line.char_indices().nth(LONGEST_STATEMENT) else { return line.len() };
+    let head = &line[..limit];
+    let sentence = head.rfind(['.', '!', '?', ';', '。', '！', '？']).map(|at| head.ceil_char_boundary(at + 1));
+    sentence.or_else(|| head.rfind(char::is_whitespace)).filter(|end| *end > 0).unwrap_or(limit)
+}
+
 /// Ids count from 0, people from 1.
 pub fn speaker_label(id: u32) -> String {
     format!("Speaker {}", u64::from(id) + 1)
@@ -84,6 +109,20 @@ mod tests {
         let text = render(&t);
         assert_eq!(text, "One.\n[missing from 00:27 to 00:54]\nTwo.\n[missing from 1:01:40 to 1:02:07]\n");
         assert_eq!(lines(&t), ["One.", "Two."]);
+    }
+
+    #[test]
+    fn pasted_prose_is_cut_at_the_ends_of_sentences() {
+        let sentence = "Peter will send the very long report about everything to everybody by Friday. ";
+        let prose = sentence.repeat(40);
+        let parts: Vec<&str> = statements(&prose).collect();
+        assert!(parts.len() > 5 && parts.iter().all(|part| part.ends_with("Friday.") && part.len() <= 400));
+        assert_eq!(parts.join(" "), prose.trim());
+        assert_eq!(statements("One. Two.").collect::<Vec<_>>(), ["One. Two."]);
+        let (words, none) = ("word ".repeat(300), "ö".repeat(1000));
+        assert!(statements(&words).all(|part| part.ends_with("word") && part.chars().count() <= 400));
+        assert_eq!(statements(&none).collect::<String>(), none);
+        assert_eq!(statements("  ").count(), 0);
     }
 
     #[test]

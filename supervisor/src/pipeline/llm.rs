@@ -11,7 +11,7 @@ use meetcap_protocol::payload::llm::{Finish, LlmItem, LlmPlanReport};
 
 use super::keeping::Keeping;
 use super::recovery::{Recovery, Spot};
-use super::{Run, own_cost};
+use super::{Run, absolute, own_cost};
 use crate::errors::JobError;
 use crate::event::{Event, Phase, ProgressUnit};
 use crate::journal::{Chunk, LlmHeader, ModelIdentity, Record, digest, fingerprint};
@@ -45,13 +45,13 @@ pub(super) struct Order<'a> {
 /// With a journal, chunks that were finished survive; `summarize` works without one.
 pub(super) async fn phase(run: &mut Run, order: Order<'_>, keeping: Option<&mut Keeping>) -> Result<(), JobError> {
     let baseline = own_cost();
-    let path = std::path::absolute(&order.model.path).unwrap_or_else(|_| order.model.path.clone());
-    let model = Model { path, ..order.model.clone() };
+    let model = Model { path: absolute(&order.model.path), ..order.model.clone() };
     let mut service = LlmService::new(run.host.clone(), model.clone(), order.threads);
     let mut recovery = Recovery::new(Phase::Llm, LIMITS);
     run.sign.with(|sign| sign.working(Phase::Llm, &model.name, None));
     let instructions = summary::instructions(order.language);
-    let lines: Vec<Spoken> = order.lines.iter().map(|line| Spoken::from(line.as_str())).collect();
+    let statements = order.lines.iter().flat_map(|line| output::text::statements(line));
+    let lines: Vec<Spoken> = statements.map(Spoken::from).collect();
     let mut work =
         Work { order: &order, model: &model, instructions, lines, keeping, queue: None, summaries: Vec::new() };
     let result = persist(run, &mut service, &mut work, &mut recovery).await;
@@ -267,9 +267,12 @@ pub(super) fn read_material(path: &Path) -> Result<Material, JobError> {
         language = Some(transcript.language.clone()).filter(|language| !language.is_empty());
         output::text::lines(&transcript)
     } else {
-        let size = std::fs::metadata(path).map_err(|error| unusable(error.to_string()))?.len();
-        if size > MAX_TEXT {
-            return Err(unusable(format!("{size} bytes are more than a transcript has")));
+        let metadata = std::fs::metadata(path).map_err(|error| unusable(error.to_string()))?;
+        if !metadata.is_file() {
+            return Err(unusable("it is not a file".to_owned()));
+        }
+        if metadata.len() > MAX_TEXT {
+            return Err(unusable(format!("{} bytes are more than a transcript has", metadata.len())));
         }
         let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
         text.lines().map(output::text::one_line).collect()

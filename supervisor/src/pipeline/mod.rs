@@ -164,7 +164,7 @@ impl Supervisor {
             header::check(&llm.path, WorkerKind::Llm)?;
             self.programs.find(WorkerKind::Llm)?;
         }
-        let names = OutputNames::for_audio(&job.audio, job.output_dir.as_deref())
+        let names = OutputNames::for_audio(&absolute(&job.audio), job.output_dir.as_deref().map(absolute).as_deref())
             .map_err(|error| JobError::Internal(error.to_string()))?;
         output::check_folder(&names.dir)?;
         let mut targets: Vec<PathBuf> = job.formats.iter().map(|format| names.path(*format)).collect();
@@ -176,7 +176,7 @@ impl Supervisor {
     /// Runs one job to its end. Never panics and never leaves a process: what went wrong is in the report.
     pub async fn run(&self, job: &Job, events: EventSink, stop: &Stop) -> RunReport {
         let names = self.check(job);
-        let audio = std::path::absolute(&job.audio).unwrap_or_else(|_| job.audio.clone());
+        let audio = absolute(&job.audio);
         let mut run = self.begin(&audio, events, stop);
         run.host.events.send(Event::RunStarted {
             audio_path: run.ledger.audio_path.clone(),
@@ -195,7 +195,7 @@ impl Supervisor {
 
     /// Summarises a transcript that is there already.
     pub async fn summarize(&self, job: &SummarizeJob, events: EventSink, stop: &Stop) -> RunReport {
-        let transcript = std::path::absolute(&job.transcript).unwrap_or_else(|_| job.transcript.clone());
+        let transcript = absolute(&job.transcript);
         let mut run = self.begin(&transcript, events, stop);
         let checked = self.check_summarize(job);
         run.host.events.send(Event::RunStarted {
@@ -225,7 +225,8 @@ impl Supervisor {
         let material = llm::read_material(&job.transcript)?;
         header::check(&job.llm.path, WorkerKind::Llm)?;
         self.programs.find(WorkerKind::Llm)?;
-        let names = OutputNames::for_transcript(&job.transcript, job.output_dir.as_deref())
+        let folder = job.output_dir.as_deref().map(absolute);
+        let names = OutputNames::for_transcript(&absolute(&job.transcript), folder.as_deref())
             .map_err(|error| JobError::Internal(error.to_string()))?;
         output::check_folder(&names.dir)?;
         output::check_targets(&[names.summary()])?;
@@ -321,6 +322,11 @@ fn outcome(code: ExitCode) -> Outcome {
         ExitCode::Interrupted | ExitCode::Terminated => Outcome::Interrupted,
         _ => Outcome::Failed,
     }
+}
+
+/// The same path from wherever it is read: in files, events and the workers' orders.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// ISO 8601 with the local offset.

@@ -10,7 +10,7 @@ use meetcap_protocol::payload::stt::{DropReason, SttItem, SttOutput};
 use super::keeping::Keeping;
 use super::llm::Material;
 use super::recovery::{Next, Recovery, Spot};
-use super::{Job, Run, Sign, own_cost};
+use super::{Job, Run, Sign, absolute, own_cost};
 use crate::errors::JobError;
 use crate::event::{Event, EventSink, Phase, ProgressUnit};
 use crate::journal::{Gap, Record, SttDone, Window};
@@ -51,8 +51,7 @@ pub(super) async fn phase(
 /// Runs workers until one reaches the end of the recording, and accounts for them.
 async fn transcribe(run: &mut Run, job: &Job, audio: &Path, listener: &mut Listener<'_>) -> Result<(), JobError> {
     let baseline = own_cost();
-    let path = std::path::absolute(&job.stt.path).unwrap_or_else(|_| job.stt.path.clone());
-    let model = Model { path, ..job.stt.clone() };
+    let model = Model { path: absolute(&job.stt.path), ..job.stt.clone() };
     let mut service = SttService::new(run.host.clone(), model.clone(), audio.to_path_buf(), job.threads);
     let mut recovery = Recovery::new(Phase::Stt, RestartLimits::default());
     run.sign.with(|sign| sign.working(Phase::Stt, &model.name, None));

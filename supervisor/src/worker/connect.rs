@@ -29,7 +29,7 @@ use super::frames::FrameCodec;
 use super::output_tail::OutputTail;
 use super::process::Process;
 use super::{Launch, Observed, WorkerExit, within};
-use crate::event::Event;
+use crate::event::{Event, EventSink};
 use crate::memory::Sampler;
 
 /// A connected process that is not the worker it should be.
@@ -91,12 +91,13 @@ pub(super) async fn start<R: Role>(launch: Launch) -> Result<Link<R>, StartError
         () = cancel.cancelled() => Err(Ending::Cancelled),
     };
     let early = |process: Process, tail: OutputTail, sampler: Sampler, ending| {
-        early_end::<R>(process, tail, sampler, ending, deadlines.farewell)
+        early_end::<R>(process, tail, sampler, ending, deadlines.farewell, events.clone())
     };
     let stream = match accepted {
         Ok(Ok(stream)) => stream,
         Ok(Err(refusal)) => {
-            drop(process);
+            let detail = refusal.to_string();
+            early(process, tail, sampler, Ending::Protocol { detail }).await;
             return Err(StartError::Handshake { program, error: refusal.into() });
         }
         Err(ending) => return Err(early(process, tail, sampler, ending).await.into()),
@@ -150,6 +151,7 @@ async fn early_end<R: Role>(
     sampler: Sampler,
     ending: Ending,
     grace: Duration,
+    events: EventSink,
 ) -> WorkerExit {
     let patience = if matches!(ending, Ending::HungUp) { grace } else { Duration::ZERO };
     let status = within(patience, process.exited()).await;
@@ -160,7 +162,7 @@ async fn early_end<R: Role>(
         None => process.exited().await,
     };
     let samples = sampler.samples();
-    WorkerExit {
+    let exit = WorkerExit {
         kind: R::KIND,
         pid: process.pid(),
         class: super::exit::classify(ending, killed, status),
@@ -169,7 +171,9 @@ async fn early_end<R: Role>(
         last_memory: samples.last,
         peak_cost: samples.peak_cost,
         peak_rss: samples.peak_rss,
-    }
+    };
+    events.send(Event::exit(&exit));
+    exit
 }
 
 /// A listener that only we can reach, and the secret that goes with it. Dropping it removes both.

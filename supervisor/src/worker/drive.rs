@@ -177,14 +177,7 @@ impl<R: Role> Link<R> {
             peak_rss: samples.peak_rss,
         };
         let _ = self.advance(LifecycleEvent::Exited);
-        self.events.send(Event::WorkerExit {
-            phase: R::KIND.into(),
-            pid: exit.pid,
-            class: exit.class.name().to_owned(),
-            signal: exit.signal(),
-            code: exit.code(),
-            peak_bytes: exit.peak_cost,
-        });
+        self.events.send(Event::exit(&exit));
         exit
     }
 

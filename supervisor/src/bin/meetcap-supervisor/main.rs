@@ -60,7 +60,7 @@ impl Refusal {
     }
 
     fn print(self) -> ExitCode {
-        eprintln!("error: {}", self.message);
+        eprintln!("error: {}", render::printable(&self.message));
         self.code
     }
 }
@@ -102,8 +102,7 @@ async fn run(args: RunArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
 async fn run_one(supervisor: &Supervisor, job: &Job, common: &Common, detail: render::Detail, stop: &Stop) -> ExitCode {
     let terminal = Terminal::new(common, detail, &job.audio);
     let report = supervisor.run(job, terminal.sink(), stop).await;
-    terminal.finish(&report, job.llm.as_ref());
-    report.exit_code
+    terminal.finish(&report, job.llm.as_ref())
 }
 
 async fn summarize(args: SummarizeArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
@@ -117,8 +116,7 @@ async fn summarize(args: SummarizeArgs, stop: &Stop) -> Result<ExitCode, Refusal
     };
     let terminal = Terminal::new(&args.common, render::Detail::Usual, &job.transcript);
     let report = supervisor().summarize(&job, terminal.sink(), stop).await;
-    terminal.finish(&report, None);
-    Ok(report.exit_code)
+    Ok(terminal.finish(&report, None))
 }
 
 #[cfg(feature = "demo")]

@@ -1,8 +1,9 @@
 //! What a person sees: one moving line on a terminal, a few plain lines elsewhere. Everything goes to standard
 //! error; standard output belongs to `--events`.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -12,9 +13,14 @@ use meetcap_supervisor::event::{Event, EventSink, Phase, ProgressUnit};
 use meetcap_supervisor::memory::{Bytes, Ledger, read_self};
 use meetcap_supervisor::output::text::clock;
 use meetcap_supervisor::worker::{ExitClass, WorkerExit};
-use meetcap_supervisor::{FaultKind, JobError, LifecycleState, Model, RunReport};
+use meetcap_supervisor::{ExitCode, FaultKind, JobError, LifecycleState, Model, RunReport};
 
 use super::args::Common;
+
+/// Prints to standard error. Names of files may hold anything; no control character reaches the terminal.
+macro_rules! say {
+    ($($text:tt)*) => { eprintln!("{}", printable(&format!($($text)*))) };
+}
 
 /// How much is shown of what is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +34,7 @@ pub(crate) enum Detail {
 pub(crate) struct Terminal {
     view: Arc<Mutex<View>>,
     jsonl: bool,
+    events_lost: Arc<AtomicBool>,
 }
 
 struct View {
@@ -59,22 +66,27 @@ impl Terminal {
             answer: String::new(),
             show_answer: !common.quiet && detail == Detail::Demo,
         };
-        Self { view: Arc::new(Mutex::new(view)), jsonl: common.events.is_some() }
+        Self { view: Arc::new(Mutex::new(view)), jsonl: common.events.is_some(), events_lost: Arc::default() }
     }
 
     pub(crate) fn sink(&self) -> EventSink {
-        let (view, jsonl) = (self.view.clone(), self.jsonl);
+        let (view, jsonl, lost) = (self.view.clone(), self.jsonl, self.events_lost.clone());
         EventSink::new(move |event, stamped| {
             if jsonl && let Ok(line) = serde_json::to_string(stamped) {
                 let mut out = std::io::stdout().lock();
-                let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+                if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
+                    // Who closes the pipe does not want to know; anything else is a loss.
+                    if error.kind() != ErrorKind::BrokenPipe {
+                        lost.store(true, Ordering::Relaxed);
+                    }
+                }
             }
             view.lock().unwrap_or_else(PoisonError::into_inner).show(event);
         })
     }
 
-    /// The last words on a run.
-    pub(crate) fn finish(&self, report: &RunReport, llm: Option<&Model>) {
+    /// The last words on a run, and the code that it ends with.
+    pub(crate) fn finish(&self, report: &RunReport, llm: Option<&Model>) -> ExitCode {
         let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bar) = &view.bar {
             bar.finish_and_clear();
@@ -82,7 +94,7 @@ impl Terminal {
         if !view.quiet {
             if view.show_answer {
                 for line in view.answer.lines() {
-                    eprintln!("{}", format!("  {}", printable(line)).trim_end());
+                    say!("{}", format!("  {}", printable(line)).trim_end());
                 }
             }
             print_outputs(&report.ledger);
@@ -91,6 +103,11 @@ impl Terminal {
         if let Err(error) = &report.result {
             print_error(error, report, llm, &view.subject);
         }
+        if self.events_lost.load(Ordering::Relaxed) {
+            say!("error: events could not be written to standard output; some are lost");
+            return report.exit_code.worse(ExitCode::Output);
+        }
+        report.exit_code
     }
 }
 
@@ -165,8 +182,8 @@ impl View {
 
     fn line(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.println(printable(text)),
+            None => say!("{text}"),
         }
     }
 }
@@ -181,7 +198,7 @@ fn new_bar() -> ProgressBar {
 
 fn print_outputs(ledger: &Ledger) {
     for path in &ledger.outputs {
-        eprintln!("wrote {}", path.display());
+        say!("wrote {}", path.display());
     }
 }
 
@@ -191,29 +208,29 @@ fn print_memory(ledger: &Ledger) {
     }
     let phases: Vec<String> =
         ledger.phases.iter().map(|record| format!("worker-{} {}", record.phase, record.memory.peak_bytes)).collect();
-    eprintln!("peak memory: {}, supervisor {}", phases.join(", "), read_self().cost());
+    say!("peak memory: {}, supervisor {}", phases.join(", "), read_self().cost());
 }
 
 fn print_error(error: &JobError, report: &RunReport, llm: Option<&Model>, subject: &str) {
     if matches!(error, JobError::Interrupted) {
-        eprintln!("interrupted: {subject}");
+        say!("interrupted: {subject}");
     } else if let JobError::Worker(exit) = error {
         print_exit(exit, error.class(), subject);
     } else {
-        eprintln!("error: {}", chain(error));
+        say!("error: {}", chain(error));
     }
     let transcript = report.ledger.outputs.iter().find(|path| {
         let name = path.to_string_lossy();
         name.ends_with(".transcript.json") || name.ends_with(".transcript.txt")
     });
     if let (Some(transcript), Some(llm)) = (transcript, llm) {
-        eprintln!(
+        say!(
             "the transcript is safe; try the summary again with: meetcap-supervisor summarize {} --llm {}",
             quoted(&transcript.to_string_lossy()),
             quoted(&llm.requested)
         );
     } else if report.ledger.resumable {
-        eprintln!("what was done is kept; the same command goes on from there");
+        say!("what was done is kept; the same command goes on from there");
     }
 }
 
@@ -235,16 +252,16 @@ fn print_exit(exit: &WorkerExit, class: ErrorClass, subject: &str) {
     if let (ErrorClass::Input, ExitClass::Fault(fault)) = (class, &exit.class) {
         // The file is to blame; the worker that said so is of no interest.
         let thing = if fault.kind == FaultKind::BadInput { subject } else { "the model" };
-        eprintln!("error: {thing}: {}", fault.detail);
+        say!("error: {thing}: {}", fault.detail);
         return;
     }
-    eprintln!("error: {exit}");
-    eprintln!("the worker was {}; it held {} of memory at most", exit.state, exit.peak_cost);
+    say!("error: {exit}");
+    say!("the worker was {}; it held {} of memory at most", exit.state, exit.peak_cost);
     if !exit.output_tail.is_empty() {
-        eprintln!("its last words:");
+        say!("its last words:");
         let lines: Vec<&str> = exit.output_tail.lines().collect();
         for line in &lines[lines.len().saturating_sub(8)..] {
-            eprintln!("  | {line}");
+            say!("  | {line}");
         }
     }
 }
@@ -258,8 +275,8 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// Speech on a terminal: no control characters.
-fn printable(text: &str) -> String {
+/// Speech and names on a terminal: no control characters.
+pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 

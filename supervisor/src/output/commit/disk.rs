@@ -1,0 +1,110 @@
+//! The few operations that outputs need of a disk, so that tests can have a disk that fails.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use super::{PREFIX, SUFFIX};
+
+/// A place for files. A temporary is named with [`PREFIX`] and [`SUFFIX`].
+pub(super) trait Disk {
+    type Temporary: Write;
+
+    /// A new, empty temporary in `dir`.
+    fn create(&self, dir: &Path) -> io::Result<Self::Temporary>;
+    /// Gives the temporary the owner and the permissions of the file that it is to replace.
+    fn keep_permissions(&self, temporary: &Self::Temporary, existing: &Metadata) -> io::Result<()>;
+    /// Makes content and permissions durable.
+    fn sync_file(&self, temporary: &Self::Temporary) -> io::Result<()>;
+    /// Puts the temporary in the place of `target` in one step; gives it back where that fails.
+    fn rename(&self, temporary: Self::Temporary, target: &Path) -> Result<(), (io::Error, Self::Temporary)>;
+    /// Makes the renames in `dir` durable.
+    fn sync_folder(&self, dir: &Path) -> io::Result<()>;
+    /// Removes the temporary; may be tried again where that fails.
+    fn remove(&self, temporary: &mut Self::Temporary) -> io::Result<()>;
+}
+
+/// The real file systems.
+#[derive(Debug)]
+pub(super) struct RealDisk;
+
+impl Disk for RealDisk {
+    /// Removes itself when it is dropped in a panic.
+    type Temporary = NamedTempFile;
+
+    /// The name is short and says nothing about the recording: one derived from the target could be too long.
+    fn create(&self, dir: &Path) -> io::Result<NamedTempFile> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(PREFIX).suffix(SUFFIX);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // The umask is taken off by the system; without this the file would be private (0600).
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        builder.tempfile_in(dir)
+    }
+
+    fn keep_permissions(&self, temporary: &NamedTempFile, existing: &Metadata) -> io::Result<()> {
+        keep_permissions(temporary.as_file(), existing)
+    }
+
+    fn sync_file(&self, temporary: &NamedTempFile) -> io::Result<()> {
+        temporary.as_file().sync_all()
+    }
+
+    fn rename(&self, temporary: NamedTempFile, target: &Path) -> Result<(), (io::Error, NamedTempFile)> {
+        temporary.persist(target).map(drop).map_err(|error| (error.error, error.file))
+    }
+
+    fn sync_folder(&self, dir: &Path) -> io::Result<()> {
+        sync_folder(dir)
+    }
+
+    fn remove(&self, temporary: &mut NamedTempFile) -> io::Result<()> {
+        fs::remove_file(temporary.path())?;
+        temporary.disable_cleanup(true);
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn keep_permissions(file: &File, existing: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+    let fresh = file.metadata()?;
+    if (fresh.uid(), fresh.gid()) != (existing.uid(), existing.gid()) {
+        // Only the superuser may give files away; for others the file becomes theirs, as with any editor.
+        let _ = fchown(file, Some(existing.uid()), Some(existing.gid()));
+    }
+    // The permission bits alone: set-user-id and its kin have no place on text. Some file systems have no
+    // permissions to set and say so.
+    match file.set_permissions(fs::Permissions::from_mode(existing.mode() & 0o777)) {
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_permissions(_file: &File, _existing: &Metadata) -> io::Result<()> {
+    // Windows: the new file inherits the folder's access list, like any file a program creates there.
+    Ok(())
+}
+
+/// Makes the renames survive a power cut. File systems that cannot sync a folder say "invalid" or
+/// "unsupported"; then there is nothing more that can be done.
+#[cfg(unix)]
+pub(crate) fn sync_folder(dir: &Path) -> io::Result<()> {
+    match File::open(dir).and_then(|folder| folder.sync_all()) {
+        Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        // A folder one may write but not list: the files are in place, only this assurance is missing.
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn sync_folder(_dir: &Path) -> io::Result<()> {
+    Ok(())
+}
