@@ -53,11 +53,22 @@ pub trait ModelService {
     /// `None` when there was none.
     fn unload_model(&mut self) -> impl Future<Output = Option<WorkerExit>> + Send;
 
+    /// Tells the worker that its last answer is durable; does nothing when there is none.
+    ///
+    /// # Errors
+    /// How the worker ended; the answer stands.
+    fn acknowledge(&mut self) -> impl Future<Output = Result<(), JobError>> + Send;
+
     /// Whether the model is in memory.
     fn is_loaded(&self) -> bool;
 
     /// Memory of the service's process tree; zero when there is none.
     fn memory_usage(&self) -> MemoryUsage;
+}
+
+/// A service that can be accounted for.
+pub(crate) trait Accounted: ModelService {
+    fn facts(&self) -> &PhaseFacts;
 }
 
 /// Where a service's worker stands.
@@ -251,18 +262,6 @@ impl SttService {
         let job = SttJob { audio: WirePath::from(self.audio.as_path()), language, first_unit };
         self.slot.process(job, update).await
     }
-
-    /// Tells the worker that its answer is durable.
-    ///
-    /// # Errors
-    /// How the worker ended; the answer stands.
-    pub async fn acknowledge(&mut self) -> Result<(), JobError> {
-        self.slot.acknowledge().await
-    }
-
-    pub(crate) fn facts(&self) -> &PhaseFacts {
-        &self.slot.facts
-    }
 }
 
 impl ModelService for SttService {
@@ -282,6 +281,10 @@ impl ModelService for SttService {
 
     async fn unload_model(&mut self) -> Option<WorkerExit> {
         self.slot.unload().await
+    }
+
+    async fn acknowledge(&mut self) -> Result<(), JobError> {
+        self.slot.acknowledge().await
     }
 
     fn is_loaded(&self) -> bool {
@@ -351,18 +354,6 @@ impl LlmService {
         let job = LlmJob { instructions, lines, max_tokens, seed, temperature };
         self.slot.process(job, update).await
     }
-
-    /// Tells the worker that its answer is durable.
-    ///
-    /// # Errors
-    /// How the worker ended; the answer stands.
-    pub async fn acknowledge(&mut self) -> Result<(), JobError> {
-        self.slot.acknowledge().await
-    }
-
-    pub(crate) fn facts(&self) -> &PhaseFacts {
-        &self.slot.facts
-    }
 }
 
 impl ModelService for LlmService {
@@ -376,11 +367,27 @@ impl ModelService for LlmService {
         self.slot.unload().await
     }
 
+    async fn acknowledge(&mut self) -> Result<(), JobError> {
+        self.slot.acknowledge().await
+    }
+
     fn is_loaded(&self) -> bool {
         self.slot.is_loaded()
     }
 
     fn memory_usage(&self) -> MemoryUsage {
         MemoryUsage::new(&self.slot.memory(), &read_system())
+    }
+}
+
+impl Accounted for SttService {
+    fn facts(&self) -> &PhaseFacts {
+        &self.slot.facts
+    }
+}
+
+impl Accounted for LlmService {
+    fn facts(&self) -> &PhaseFacts {
+        &self.slot.facts
     }
 }

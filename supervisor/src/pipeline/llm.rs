@@ -11,17 +11,15 @@ use meetcap_protocol::payload::llm::{Finish, LlmItem, LlmPlanReport};
 
 use super::keeping::Keeping;
 use super::recovery::{Recovery, Spot};
-use super::{Run, absolute, own_cost};
+use super::{Account, Run, absolute, close, own_cost};
 use crate::errors::JobError;
 use crate::event::{Event, Phase, ProgressUnit};
 use crate::journal::{Chunk, LlmHeader, ModelIdentity, Record, digest, fingerprint};
-use crate::memory::PhaseRecord;
 use crate::models::Model;
 use crate::models::header::ModelError;
 use crate::output::{self, json};
-use crate::registry::Registration;
 use crate::restart::RestartLimits;
-use crate::service::{LlmService, ModelService, SummaryRequest};
+use crate::service::{Accounted, LlmService, ModelService, SummaryRequest};
 use crate::summary::{self, Limits, Summary};
 use crate::worker::Update;
 
@@ -55,19 +53,7 @@ pub(super) async fn phase(run: &mut Run, order: Order<'_>, keeping: Option<&mut 
     let mut work =
         Work { order: &order, model: &model, instructions, lines, keeping, queue: None, summaries: Vec::new() };
     let result = persist(run, &mut service, &mut work, &mut recovery).await;
-    if result.is_ok()
-        && let Err(error) = service.acknowledge().await
-    {
-        run.warn("worker_exit", format!("{error}; its work was complete before that"));
-    }
-    let exit = service.unload_model().await;
-    run.sign.with(Registration::idle);
-    if result.is_ok() {
-        run.note_exit(exit.as_ref());
-    }
-    let mut record = PhaseRecord::new(Phase::Llm, &model, service.facts(), baseline, own_cost());
-    record.deaths = recovery.into_deaths();
-    run.ledger.phases.push(record);
+    close(run, &mut service, result.is_ok(), Account { phase: Phase::Llm, model: &model, baseline, recovery }).await;
     result
 }
 

@@ -28,20 +28,21 @@ use jiff::ZonedDateTime;
 use meetcap_protocol::WorkerKind;
 
 use crate::errors::JobError;
-use crate::event::{Event, EventSink, Outcome};
+use crate::event::{Event, EventSink, Outcome, Phase};
 use crate::exit_code::ExitCode;
 use crate::input;
 use crate::journal::Resume;
-use crate::memory::{Ledger, read_self};
+use crate::memory::{Bytes, Ledger, PhaseRecord, read_self};
 use crate::models::{Model, header};
 use crate::output::{self, Format, OutputNames};
 use crate::permit::LoadGate;
 use crate::programs::WorkerPrograms;
 use crate::registry::Registration;
-use crate::service::Host;
+use crate::service::{Accounted, Host};
 use crate::stop::Stop;
 use crate::worker::{Deadlines, WorkerExit};
 use keeping::Keeping;
+use recovery::Recovery;
 
 /// Everything that one machine's runs share. Cheap to clone; installs nothing in the process it lives in.
 #[derive(Debug, Clone, Default)]
@@ -240,6 +241,32 @@ impl Supervisor {
     }
 }
 
+/// What a phase is accounted by.
+struct Account<'run> {
+    phase: Phase,
+    model: &'run Model,
+    /// The supervisor's cost before the phase.
+    baseline: Bytes,
+    recovery: Recovery,
+}
+
+/// The end of a phase, whatever became of it: the last worker goes, and the ledger gets its record. `done` says
+/// that the result is on disk; the worker may then forget it, and what it does after that is worth a warning.
+async fn close<S: Accounted>(run: &mut Run, service: &mut S, done: bool, account: Account<'_>) {
+    if done && let Err(error) = service.acknowledge().await {
+        run.warn("worker_exit", format!("{error}; its work was complete before that"));
+    }
+    let exit = service.unload_model().await;
+    run.sign.with(Registration::idle);
+    if done {
+        run.note_exit(exit.as_ref());
+    }
+    let Account { phase, model, baseline, recovery } = account;
+    let mut record = PhaseRecord::new(phase, model, service.facts(), baseline, own_cost());
+    record.deaths = recovery.into_deaths();
+    run.ledger.phases.push(record);
+}
+
 async fn run_phases(run: &mut Run, job: &Job, audio: &Path, names: &OutputNames) -> Result<(), JobError> {
     output::remove_leftovers(&names.dir, std::time::SystemTime::now());
     let unreadable = |source| JobError::Input(input::InputError::Unreadable { path: job.audio.clone(), source });
@@ -335,6 +362,6 @@ fn timestamp(now: &ZonedDateTime) -> String {
 }
 
 /// The supervisor's own cost and that of whatever is below it.
-fn own_cost() -> crate::memory::Bytes {
+fn own_cost() -> Bytes {
     read_self().cost()
 }

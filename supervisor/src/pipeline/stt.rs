@@ -10,17 +10,15 @@ use meetcap_protocol::payload::stt::{DropReason, SttItem, SttOutput};
 use super::keeping::Keeping;
 use super::llm::Material;
 use super::recovery::{Next, Recovery, Spot};
-use super::{Job, Run, Sign, absolute, own_cost};
+use super::{Account, Job, Run, Sign, absolute, close, own_cost};
 use crate::errors::JobError;
 use crate::event::{Event, EventSink, Phase, ProgressUnit};
 use crate::journal::{Gap, Record, SttDone, Window};
-use crate::memory::PhaseRecord;
 use crate::models::Model;
 use crate::output::text::clock;
 use crate::output::{self, Format, OutputNames, Stretch, SttUsed, Transcript};
-use crate::registry::Registration;
 use crate::restart::RestartLimits;
-use crate::service::{ModelService, SttService};
+use crate::service::{Accounted, ModelService, SttService};
 use crate::worker::Update;
 
 /// Why a window is missing, in transcript.json.
@@ -38,41 +36,32 @@ pub(super) async fn phase(
 ) -> Result<Material, JobError> {
     let mut listener = Listener::new(run, audio, keeping);
     listener.replay();
-    if listener.keeping.progress.stt_done.is_none() {
-        transcribe(run, job, audio, &mut listener).await?;
+    if listener.keeping.progress.stt_done.is_some() {
+        return settle(run, job, names, listener);
     }
-    let transcript = listener.finish(&job.stt);
+    let baseline = own_cost();
+    let model = Model { path: absolute(&job.stt.path), ..job.stt.clone() };
+    let mut service = SttService::new(run.host.clone(), model.clone(), audio.to_path_buf(), job.threads);
+    let mut recovery = Recovery::new(Phase::Stt, RestartLimits::default());
+    run.sign.with(|sign| sign.working(Phase::Stt, &model.name, None));
+    let result = match persist(run, &mut service, job, &mut listener, &mut recovery).await {
+        Ok(()) => settle(run, job, names, listener),
+        Err(error) => Err(error),
+    };
+    close(run, &mut service, result.is_ok(), Account { phase: Phase::Stt, model: &model, baseline, recovery }).await;
+    result
+}
+
+/// Every window is done: the transcript goes to the disk.
+fn settle(run: &mut Run, job: &Job, names: &OutputNames, listener: Listener<'_>) -> Result<Material, JobError> {
+    let (transcript, keeping) = listener.finish(&job.stt);
     tell_findings(run, keeping, &transcript);
     run.write(&render(&transcript, &job.formats, names))?;
     let lines = if transcript.is_empty() { Vec::new() } else { output::text::lines(&transcript) };
     Ok(Material { lines, language: Some(transcript.language).filter(|language| !language.is_empty()) })
 }
 
-/// Runs workers until one reaches the end of the recording, and accounts for them.
-async fn transcribe(run: &mut Run, job: &Job, audio: &Path, listener: &mut Listener<'_>) -> Result<(), JobError> {
-    let baseline = own_cost();
-    let model = Model { path: absolute(&job.stt.path), ..job.stt.clone() };
-    let mut service = SttService::new(run.host.clone(), model.clone(), audio.to_path_buf(), job.threads);
-    let mut recovery = Recovery::new(Phase::Stt, RestartLimits::default());
-    run.sign.with(|sign| sign.working(Phase::Stt, &model.name, None));
-    let result = persist(run, &mut service, job, listener, &mut recovery).await;
-    // Every window is in the journal, so the worker's own copy is not needed any more.
-    if result.is_ok()
-        && let Err(error) = service.acknowledge().await
-    {
-        run.warn("worker_exit", format!("{error}; its work was complete before that"));
-    }
-    let exit = service.unload_model().await;
-    run.sign.with(Registration::idle);
-    if result.is_ok() {
-        run.note_exit(exit.as_ref());
-    }
-    let mut record = PhaseRecord::new(Phase::Stt, &model, service.facts(), baseline, own_cost());
-    record.deaths = recovery.into_deaths();
-    run.ledger.phases.push(record);
-    result
-}
-
+/// Runs workers until one reaches the end of the recording.
 async fn persist(
     run: &mut Run,
     service: &mut SttService,
@@ -253,7 +242,7 @@ impl<'run> Listener<'run> {
             .map_err(|error| JobError::Internal(format!("the speech worker's account does not add up: {error}")))
     }
 
-    fn finish(mut self, model: &Model) -> Transcript {
+    fn finish(mut self, model: &Model) -> (Transcript, &'run mut Keeping) {
         let progress = &self.keeping.progress;
         if let Some(done) = &progress.stt_done {
             self.transcript.sample_rate = done.sample_rate;
@@ -278,6 +267,6 @@ impl<'run> Listener<'run> {
                 Stretch { start: dropped.start, end: dropped.end, reason: reason.to_owned() }
             })
             .collect();
-        self.transcript
+        (self.transcript, self.keeping)
     }
 }
