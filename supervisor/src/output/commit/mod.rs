@@ -11,7 +11,7 @@
 //! earlier in the list are already new and later ones still old. Put the file others depend on last.
 //! Each file is whole even then, old or new, and writing them all again is the way out.
 //!
-//! All of it happens on a [`Disk`], so that the tests can have every single operation fail.
+//! All of it happens on a `Disk`, so that tests can make every single operation fail.
 //!
 //! Decisions:
 //! * A target that is a symbolic link stays one; the file it leads to is replaced, as `>` in a shell would do.

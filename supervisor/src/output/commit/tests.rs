@@ -1,3 +1,12 @@
+//! Outputs on real folders; then on a disk where every operation fails, once and for good: whatever happens,
+//! each file is old or new and never in between, and nothing is renamed that was not synced.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use tempfile::NamedTempFile;
+
 use super::*;
 
 fn folder() -> tempfile::TempDir {
@@ -147,4 +156,310 @@ fn every_message_names_the_path_and_a_remedy() {
         let error = OutputError::File { path: "/m/a.txt".into(), source: kind.into() };
         assert!(error.to_string().contains("/m/a.txt") && error.to_string().contains("-o"), "{error}");
     }
+}
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Op {
+    Create,
+    Write,
+    KeepPermissions,
+    SyncFile,
+    Rename,
+    SyncFolder,
+    Remove,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum At {
+    /// The number of the temporary, which is that of the output.
+    File(usize),
+    Folder(PathBuf),
+}
+
+/// When and how an operation fails.
+#[derive(Debug, Clone, Copy)]
+struct Fault {
+    /// `None` counts operations of every kind.
+    op: Option<Op>,
+    nth: usize,
+    for_good: bool,
+    errno: i32,
+    /// Of a failing write so many parts of eight reach the file; a rename or removal that gets any is done.
+    eighths: usize,
+    /// The first failing write gives no error, but the count of what was written: a disk just getting full.
+    short: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// With the operations that each has counted.
+    faults: Vec<(Fault, usize)>,
+    temporaries: usize,
+    /// All operations in order, and whether they went well.
+    events: Vec<(Op, At, bool)>,
+}
+
+/// Real files in real folders, less the time that syncing takes. Clones are the same disk.
+#[derive(Debug, Clone, Default)]
+struct FaultyDisk(Rc<RefCell<State>>);
+
+/// Never removes itself: commit has to.
+#[derive(Debug)]
+struct Temporary {
+    real: NamedTempFile,
+    number: usize,
+    disk: FaultyDisk,
+}
+
+impl FaultyDisk {
+    fn new(faults: &[Fault]) -> Self {
+        let faults = faults.iter().map(|fault| (*fault, 0)).collect();
+        Self(Rc::new(RefCell::new(State { faults, ..State::default() })))
+    }
+
+    /// Notes an operation. If it is to fail, how, with the parts of eight that are to be done even so.
+    fn strikes(&self, op: Op, at: At) -> Result<(), (io::Result<()>, usize)> {
+        let mut state = self.0.borrow_mut();
+        let mut struck = None;
+        for (fault, count) in &mut state.faults {
+            if fault.op.is_none_or(|wanted| wanted == op) {
+                if *count == fault.nth || (fault.for_good && *count > fault.nth) {
+                    let short = fault.short && op == Op::Write && *count == fault.nth;
+                    struck = struck.or(Some((*fault, short)));
+                }
+                *count += 1;
+            }
+        }
+        let well = struck.is_none_or(|(fault, short)| short && fault.eighths > 0);
+        state.events.push((op, at, well));
+        let Some((fault, short)) = struck else { return Ok(()) };
+        let outcome = if short { Ok(()) } else { Err(io::Error::from_raw_os_error(fault.errno)) };
+        Err((outcome, fault.eighths))
+    }
+
+    /// For operations that are not done at all when they fail.
+    fn passes(&self, op: Op, at: At) -> io::Result<()> {
+        self.strikes(op, at).or_else(|(outcome, _)| outcome)
+    }
+}
+
+impl Write for Temporary {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (outcome, eighths) = self.disk.strikes(Op::Write, At::File(self.number)).err().unwrap_or((Ok(()), 8));
+        let count = bytes.len() * eighths / 8;
+        self.real.write_all(&bytes[..count])?;
+        outcome.map(|()| count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.real.flush()
+    }
+}
+
+impl Disk for FaultyDisk {
+    type Temporary = Temporary;
+
+    fn create(&self, dir: &Path) -> io::Result<Temporary> {
+        let number = self.0.borrow().temporaries;
+        self.passes(Op::Create, At::File(number))?;
+        self.0.borrow_mut().temporaries += 1;
+        let mut real = RealDisk.create(dir)?;
+        real.disable_cleanup(true);
+        Ok(Temporary { real, number, disk: self.clone() })
+    }
+
+    fn keep_permissions(&self, temporary: &Temporary, existing: &Metadata) -> io::Result<()> {
+        self.passes(Op::KeepPermissions, At::File(temporary.number))?;
+        RealDisk.keep_permissions(&temporary.real, existing)
+    }
+
+    fn sync_file(&self, temporary: &Temporary) -> io::Result<()> {
+        self.passes(Op::SyncFile, At::File(temporary.number))
+    }
+
+    fn rename(&self, temporary: Temporary, target: &Path) -> Result<(), (io::Error, Temporary)> {
+        match self.strikes(Op::Rename, At::File(temporary.number)) {
+            Err((Err(error), eighths)) => {
+                if eighths > 0 {
+                    fs::rename(temporary.real.path(), target).expect("renamed");
+                }
+                Err((error, temporary))
+            }
+            _ => {
+                RealDisk.rename(temporary.real, target).map_err(|(error, _)| error).expect("renamed");
+                Ok(())
+            }
+        }
+    }
+
+    fn sync_folder(&self, dir: &Path) -> io::Result<()> {
+        self.passes(Op::SyncFolder, At::Folder(dir.to_owned()))
+    }
+
+    fn remove(&self, temporary: &mut Temporary) -> io::Result<()> {
+        let struck = self.strikes(Op::Remove, At::File(temporary.number));
+        if struck.as_ref().err().is_none_or(|(_, eighths)| *eighths > 0) {
+            RealDisk.remove(&mut temporary.real)?;
+        }
+        struck.or_else(|(outcome, _)| outcome)
+    }
+}
+
+/// A set of outputs.
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    files: usize,
+    folders: usize,
+    /// One bit for each target that is there before.
+    existing: usize,
+}
+
+impl Layout {
+    fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for files in 1..=4 {
+            for folders in 1..=files.min(2) {
+                for existing in [0b0000, 0b0101, 0b1111].into_iter().filter(|bits| files > 1 || bits & 2 == 0) {
+                    all.push(Self { files, folders, existing });
+                }
+            }
+        }
+        all
+    }
+
+    fn old(self, number: usize) -> Option<String> {
+        (self.existing >> number & 1 == 1).then(|| format!("{number}, as it was before, longer than what is to come"))
+    }
+
+    /// What an undisturbed commit does, a file's writes counted as one.
+    fn plan(self, dirs: &[PathBuf]) -> Vec<(Op, At)> {
+        let mut plan = Vec::new();
+        for number in 0..self.files {
+            plan.extend([Op::Create, Op::Write].map(|op| (op, At::File(number))));
+            plan.extend(self.old(number).map(|_| (Op::KeepPermissions, At::File(number))));
+            plan.push((Op::SyncFile, At::File(number)));
+        }
+        plan.extend((0..self.files).map(|number| (Op::Rename, At::File(number))));
+        plan.extend(dirs.iter().map(|dir| (Op::SyncFolder, At::Folder(dir.clone()))));
+        plan
+    }
+}
+
+/// Whether the first of the faults has struck.
+fn disturbed(layout: Layout, faults: &[Fault]) -> bool {
+    let root = folder();
+    let dirs: Vec<PathBuf> = (0..layout.folders).map(|number| root.path().join(number.to_string())).collect();
+    dirs.iter().for_each(|dir| fs::create_dir(dir).expect("created"));
+    let file =
+        |number: usize| (dirs[number % dirs.len()].join(format!("{number}.txt")), format!("{number}, all of it new"));
+    let files: Vec<(PathBuf, String)> = (0..layout.files).map(file).collect();
+    for (number, (path, _)) in files.iter().enumerate() {
+        layout.old(number).into_iter().for_each(|old| fs::write(path, old).expect("written"));
+    }
+    let others = || {
+        let paths = dirs.iter().flat_map(|dir| names_in(dir).into_iter().map(|name| dir.join(name)));
+        paths.filter(|path| files.iter().all(|(target, _)| target != path)).collect::<Vec<_>>()
+    };
+
+    let disk = FaultyDisk::new(faults);
+    let result = commit_on(&disk, &files);
+
+    // Operations up to the first failure are as planned, all synced before the first rename; then only removals.
+    let events = disk.0.take().events;
+    let failed = events.iter().position(|(.., well)| !well);
+    let (done, after) = events.split_at(failed.map_or(events.len(), |at| at + 1));
+    assert!(after.iter().all(|(op, ..)| *op == Op::Remove), "{events:?}");
+    let mut done: Vec<(Op, At)> = done.iter().map(|(op, at, _)| (*op, at.clone())).collect();
+    done.dedup();
+    let plan = layout.plan(&dirs);
+    assert!(plan.starts_with(&done), "{events:?}");
+
+    let new = match (&result, failed.map(|at| &events[at])) {
+        (Ok(()), None) => {
+            assert_eq!(done.len(), plan.len());
+            layout.files
+        }
+        (Err(OutputError::File { path, source }), Some((op, At::File(number), _))) => {
+            assert_eq!(*path, files[*number].0);
+            let told = source.raw_os_error() == Some(faults[0].errno) || source.kind() == ErrorKind::WriteZero;
+            assert!(told, "{source:?}");
+            if *op == Op::Rename { number + usize::from(faults[0].eighths > 0) } else { 0 }
+        }
+        (Err(OutputError::Folder { dir, source }), Some((Op::SyncFolder, At::Folder(synced), _))) => {
+            assert_eq!((dir, source.raw_os_error()), (synced, Some(faults[0].errno)));
+            layout.files
+        }
+        other => panic!("{other:?}"),
+    };
+    for (number, (path, content)) in files.iter().enumerate() {
+        let expected = if number < new { Some(content.clone()) } else { layout.old(number) };
+        assert_eq!(fs::read_to_string(path).ok(), expected, "{}", path.display());
+    }
+
+    let stubborn = faults.iter().any(|fault| fault.for_good && fault.op.is_none_or(|op| op == Op::Remove));
+    let ours = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+    };
+    assert!(others().iter().all(|path| stubborn && ours(path)), "{:?}", others());
+
+    commit_on(&FaultyDisk::default(), &files).expect("committed on a disk that is whole again");
+    assert!(files.iter().all(|(path, content)| read(path) == *content));
+    let (left, much_later) = (others().len(), SystemTime::now() + 2 * ABANDONED_AFTER);
+    assert_eq!(dirs.iter().map(|dir| remove_leftovers(dir, much_later)).sum::<usize>(), left);
+    assert!(others().is_empty(), "{:?}", others());
+    failed.is_some() || result.is_ok() && events.len() > plan.len()
+}
+
+/// Every fault on one set of outputs; gives the number of cases.
+fn disturbed_in_every_way(layout: Layout) -> usize {
+    use Op::{Create, KeepPermissions, Remove, Rename, SyncFile, SyncFolder, Write};
+    let ops = [Create, Write, KeepPermissions, SyncFile, Rename, SyncFolder].map(Some);
+    let whole = [(EIO, 0, false), (ENOSPC, 0, false)];
+    let partial = [(EIO, 8, false), (ENOSPC, 4, false)];
+    let short = [(ENOSPC, 0, true), (ENOSPC, 1, true), (ENOSPC, 7, true)];
+    let mut cases = 0;
+    let mut at_any_time = |first: Fault, second: Option<Fault>| {
+        for nth in 0.. {
+            let faults: Vec<Fault> = [Fault { nth, ..first }].into_iter().chain(second).collect();
+            let struck = catch_unwind(AssertUnwindSafe(|| disturbed(layout, &faults)));
+            assert!(struck.is_ok(), "{layout:?}, {faults:?}");
+            cases += 1;
+            if !struck.unwrap_or_default() {
+                break;
+            }
+        }
+    };
+    for op in ops.into_iter().chain([None]) {
+        let partial = partial.iter().filter(|_| op.is_none_or(|op| matches!(op, Write | Rename)));
+        let short = short.iter().filter(|_| op.is_none_or(|op| op == Write));
+        for (errno, eighths, short) in whole.iter().chain(partial).chain(short).copied() {
+            // One failure of any operation is one of a certain operation.
+            for for_good in [true, false].into_iter().take(1 + usize::from(op.is_some())) {
+                at_any_time(Fault { op, nth: 0, for_good, errno, eighths, short }, None);
+            }
+        }
+    }
+    // The clearing up fails as well.
+    for op in ops {
+        let first = Fault { op, nth: 0, for_good: false, errno: ENOSPC, eighths: 4, short: false };
+        for (nth, for_good, eighths) in [(0, false, 0), (0, false, 8), (1, false, 0), (0, true, 0), (1, true, 0)] {
+            let second = Fault { op: Some(Remove), nth, for_good, errno: EIO, eighths, short: false };
+            at_any_time(first, Some(second));
+        }
+    }
+    cases
+}
+
+#[test]
+fn whatever_fails_each_file_is_whole_and_no_temporary_stays() {
+    let cases: usize = std::thread::scope(|scope| {
+        let sets: Vec<_> =
+            Layout::all().into_iter().map(|layout| scope.spawn(move || disturbed_in_every_way(layout))).collect();
+        sets.into_iter().map(|set| set.join().expect("as promised")).sum()
+    });
+    assert!(cases > 5000, "{cases}");
 }
