@@ -168,9 +168,7 @@ impl Supervisor {
         let names = OutputNames::for_audio(&absolute(&job.audio), job.output_dir.as_deref().map(absolute).as_deref())
             .map_err(|error| JobError::Internal(error.to_string()))?;
         output::check_folder(&names.dir)?;
-        let mut targets: Vec<PathBuf> = job.formats.iter().map(|format| names.path(*format)).collect();
-        targets.extend([names.run(), names.summary()]);
-        output::check_targets(&targets)?;
+        output::check_targets(&targets(job, &names))?;
         Ok(names)
     }
 
@@ -187,10 +185,10 @@ impl Supervisor {
         });
         match names {
             Ok(names) => {
-                let result = run_phases(&mut run, job, &audio, &names).await;
-                finish(run, result, stop, Some(&names.run()))
+                let (result, keeping) = run_phases(&mut run, job, &audio, &names).await;
+                finish(run, result, stop, Some(&names.run()), keeping)
             }
-            Err(error) => finish(run, Err(error), stop, None),
+            Err(error) => finish(run, Err(error), stop, None, None),
         }
     }
 
@@ -219,7 +217,7 @@ impl Supervisor {
             }
             Err(error) => Err(error),
         };
-        finish(run, result, stop, None)
+        finish(run, result, stop, None, None)
     }
 
     fn check_summarize(&self, job: &SummarizeJob) -> Result<(OutputNames, llm::Material), JobError> {
@@ -267,20 +265,35 @@ async fn close<S: Accounted>(run: &mut Run, service: &mut S, done: bool, account
     run.ledger.phases.push(record);
 }
 
-async fn run_phases(run: &mut Run, job: &Job, audio: &Path, names: &OutputNames) -> Result<(), JobError> {
-    output::remove_leftovers(&names.dir, std::time::SystemTime::now());
+/// The phases, and the journal that is to be removed once the ledger is written, too: a run that is killed before
+/// that has left something undone, and the next one must find all the rest done.
+async fn run_phases(
+    run: &mut Run,
+    job: &Job,
+    audio: &Path,
+    names: &OutputNames,
+) -> (Result<(), JobError>, Option<Keeping>) {
     let unreadable = |source| JobError::Input(input::InputError::Unreadable { path: job.audio.clone(), source });
-    let header = keeping::header(audio, &job.stt, job.language.clone()).map_err(unreadable)?;
-    let mut keeping = Keeping::open(names, &header, job.resume, run.host.events.clone())?;
+    let opened = keeping::header(audio, &job.stt, job.language.clone())
+        .map_err(unreadable)
+        .and_then(|header| Keeping::open(names, &header, job.resume, run.host.events.clone()));
+    let mut keeping = match opened {
+        Ok(keeping) => keeping,
+        Err(error) => return (Err(error), None),
+    };
+    // The journal is locked: nobody else writes these outputs.
+    output::remove_leftovers(&names.dir, &targets(job, names), std::time::SystemTime::now());
     let result = with_journal(run, job, audio, names, &mut keeping).await;
     run.ledger.warnings.append(&mut keeping.take_told());
     // What an unfinished run has done is kept for the next one; a journal of nothing is litter.
-    if result.is_ok() || !keeping.is_of_use() {
-        run.ledger.warnings.append(&mut keeping.finish());
-    } else {
-        run.ledger.resumable = true;
-    }
-    result
+    run.ledger.resumable = result.is_err() && keeping.is_of_use();
+    (result, Some(keeping))
+}
+
+/// Everything that this job may write.
+fn targets(job: &Job, names: &OutputNames) -> Vec<PathBuf> {
+    let transcripts = job.formats.iter().map(|format| names.path(*format));
+    transcripts.chain([names.run(), names.summary()]).collect()
 }
 
 async fn with_journal(
@@ -307,8 +320,14 @@ async fn with_journal(
     llm::phase(run, order, Some(keeping)).await
 }
 
-/// Closes the account: code, event, ledger file.
-fn finish(run: Run, mut result: Result<(), JobError>, stop: &Stop, ledger_path: Option<&Path>) -> RunReport {
+/// Closes the account: code, ledger file, journal, event.
+fn finish(
+    run: Run,
+    mut result: Result<(), JobError>,
+    stop: &Stop,
+    ledger_path: Option<&Path>,
+    keeping: Option<Keeping>,
+) -> RunReport {
     let Run { host, mut ledger, sign: _ } = run;
     let code = |result: &Result<(), JobError>| match result {
         Ok(()) => ExitCode::Done,
@@ -334,6 +353,11 @@ fn finish(run: Run, mut result: Result<(), JobError>, stop: &Stop, ledger_path: 
                 exit_code = code(&result);
             }
         }
+    }
+    if !ledger.resumable
+        && let Some(keeping) = keeping
+    {
+        ledger.warnings.append(&mut keeping.finish());
     }
     host.events.send(Event::RunFinished {
         outcome: outcome(exit_code),

@@ -8,12 +8,12 @@ use tempfile::NamedTempFile;
 
 use super::{PREFIX, SUFFIX};
 
-/// A place for files. A temporary is named with [`PREFIX`] and [`SUFFIX`].
+/// A place for files. A temporary is named with [`PREFIX`], a tag that tells whose it is, and [`SUFFIX`].
 pub(super) trait Disk {
     type Temporary: Write;
 
     /// A new, empty temporary in `dir`.
-    fn create(&self, dir: &Path) -> io::Result<Self::Temporary>;
+    fn create(&self, dir: &Path, tag: &str) -> io::Result<Self::Temporary>;
     /// Gives the temporary the owner and the permissions of the file that it is to replace.
     fn keep_permissions(&self, temporary: &Self::Temporary, existing: &Metadata) -> io::Result<()>;
     /// Makes content and permissions durable.
@@ -35,9 +35,10 @@ impl Disk for RealDisk {
     type Temporary = NamedTempFile;
 
     /// The name is short and says nothing about the recording: one derived from the target could be too long.
-    fn create(&self, dir: &Path) -> io::Result<NamedTempFile> {
+    fn create(&self, dir: &Path, tag: &str) -> io::Result<NamedTempFile> {
+        let prefix = format!("{PREFIX}{tag}");
         let mut builder = tempfile::Builder::new();
-        builder.prefix(PREFIX).suffix(SUFFIX);
+        builder.prefix(&prefix).suffix(SUFFIX);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

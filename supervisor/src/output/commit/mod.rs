@@ -82,9 +82,8 @@ pub fn check_folder(dir: &Path) -> Result<(), OutputError> {
     let dir = named(dir);
     let try_it = || {
         fs::create_dir_all(dir)?;
-        let mut probe = RealDisk.create(dir)?;
-        probe.write_all(b"\n")?;
-        probe.close()
+        // Without a name from the start: a run that is killed here leaves nothing.
+        tempfile::tempfile_in(dir)?.write_all(b"\n")
     };
     try_it().map_err(|source| OutputError::Folder { dir: dir.to_owned(), source })
 }
@@ -140,7 +139,7 @@ fn commit_on<D: Disk, B: AsRef<[u8]>>(disk: &D, files: &[(PathBuf, B)]) -> Resul
 }
 
 fn stage<D: Disk>(disk: &D, place: &Place, content: &[u8]) -> io::Result<D::Temporary> {
-    let mut temporary = disk.create(&place.dir)?;
+    let mut temporary = disk.create(&place.dir, &tag(&place.target))?;
     let mut fill = || {
         temporary.write_all(content)?;
         temporary.flush()?;
@@ -164,15 +163,29 @@ fn discard<D: Disk>(disk: &D, mut temporary: D::Temporary) {
     let _ = disk.remove(&mut temporary).or_else(|_| disk.remove(&mut temporary));
 }
 
-/// Removes what killed runs left behind in `dir` and gives their number. Best effort: a folder that cannot be
-/// read holds nothing worth failing for.
-pub fn remove_leftovers(dir: &Path, now: SystemTime) -> usize {
+/// Names a target in its temporaries' names: short, and nothing that a long name could break.
+fn tag(target: &Path) -> String {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let mut tag = crate::journal::digest([name.as_ref()]).to_string();
+    tag.truncate(12);
+    tag.push('-');
+    tag
+}
+
+/// Removes what killed runs left behind in `dir` and gives their number: at once what belongs to `mine`, the
+/// outputs that nobody else is writing now; the rest when it is old. Best effort: a folder that cannot be read
+/// holds nothing worth failing for.
+pub fn remove_leftovers(dir: &Path, mine: &[PathBuf], now: SystemTime) -> usize {
+    let mine: Vec<String> = mine.iter().map(|target| format!("{PREFIX}{}", tag(target))).collect();
     let Ok(entries) = fs::read_dir(named(dir)) else { return 0 };
     let abandoned = |entry: &fs::DirEntry| {
         let name = entry.file_name();
-        let ours = name.to_str().is_some_and(|n| n.starts_with(PREFIX) && n.ends_with(SUFFIX));
+        let Some(name) = name.to_str().filter(|n| n.starts_with(PREFIX) && n.ends_with(SUFFIX)) else { return false };
+        let old_enough = |metadata: &Metadata| {
+            mine.iter().any(|prefix| name.starts_with(prefix)) || age(metadata, now) >= ABANDONED_AFTER
+        };
         // `DirEntry::metadata` does not follow links.
-        ours && entry.metadata().is_ok_and(|m| m.is_file() && age(&m, now) >= ABANDONED_AFTER)
+        entry.metadata().is_ok_and(|m| m.is_file() && old_enough(&m))
     };
     entries.flatten().filter(abandoned).filter(|entry| fs::remove_file(entry.path()).is_ok()).count()
 }

@@ -138,16 +138,29 @@ fn a_new_file_has_ordinary_permissions_and_a_replaced_one_keeps_its_own() {
 }
 
 #[test]
+fn leftovers_of_the_outputs_at_hand_are_removed_at_once() {
+    let dir = folder();
+    let target = |name: &str| dir.path().join(name);
+    for output in ["a.summary.md", "b.summary.md"] {
+        let mut left = RealDisk.create(dir.path(), &tag(&target(output))).expect("a temporary");
+        left.disable_cleanup(true);
+    }
+    assert_eq!(remove_leftovers(dir.path(), &[target("a.run.json"), target("a.summary.md")], SystemTime::now()), 1);
+    assert_eq!(remove_leftovers(dir.path(), &[target("a.summary.md")], SystemTime::now()), 0);
+    assert_eq!(remove_leftovers(dir.path(), &[target("b.summary.md")], SystemTime::now()), 1);
+}
+
+#[test]
 fn leftovers_are_removed_once_they_are_old() {
     let dir = folder();
     for name in [".meetcap-output-x1.tmp", ".meetcap-output-x2", "notes.tmp"] {
         fs::write(dir.path().join(name), "x").expect("written");
     }
     let written = fs::metadata(dir.path().join("notes.tmp")).and_then(|m| m.modified()).expect("a time");
-    assert_eq!(remove_leftovers(dir.path(), written + Duration::from_secs(60)), 0);
-    assert_eq!(remove_leftovers(dir.path(), written + 2 * ABANDONED_AFTER), 1);
+    assert_eq!(remove_leftovers(dir.path(), &[], written + Duration::from_secs(60)), 0);
+    assert_eq!(remove_leftovers(dir.path(), &[], written + 2 * ABANDONED_AFTER), 1);
     assert_eq!(names_in(dir.path()), [".meetcap-output-x2", "notes.tmp"]);
-    assert_eq!(remove_leftovers(&dir.path().join("none"), written), 0);
+    assert_eq!(remove_leftovers(&dir.path().join("none"), &[], written), 0);
 }
 
 #[test]
@@ -262,11 +275,11 @@ impl Write for Temporary {
 impl Disk for FaultyDisk {
     type Temporary = Temporary;
 
-    fn create(&self, dir: &Path) -> io::Result<Temporary> {
+    fn create(&self, dir: &Path, tag: &str) -> io::Result<Temporary> {
         let number = self.0.borrow().temporaries;
         self.passes(Op::Create, At::File(number))?;
         self.0.borrow_mut().temporaries += 1;
-        let mut real = RealDisk.create(dir)?;
+        let mut real = RealDisk.create(dir, tag)?;
         real.disable_cleanup(true);
         Ok(Temporary { real, number, disk: self.clone() })
     }
@@ -409,7 +422,7 @@ fn disturbed(layout: Layout, faults: &[Fault]) -> bool {
     commit_on(&FaultyDisk::default(), &files).expect("committed on a disk that is whole again");
     assert!(files.iter().all(|(path, content)| read(path) == *content));
     let (left, much_later) = (others().len(), SystemTime::now() + 2 * ABANDONED_AFTER);
-    assert_eq!(dirs.iter().map(|dir| remove_leftovers(dir, much_later)).sum::<usize>(), left);
+    assert_eq!(dirs.iter().map(|dir| remove_leftovers(dir, &[], much_later)).sum::<usize>(), left);
     assert!(others().is_empty(), "{:?}", others());
     failed.is_some() || result.is_ok() && events.len() > plan.len()
 }
