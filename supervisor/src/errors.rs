@@ -6,7 +6,7 @@ use meetcap_protocol::FaultKind;
 use thiserror::Error;
 
 use crate::input::InputError;
-use crate::journal::JournalError;
+use crate::journal::{JournalError, Misplaced};
 use crate::models::header::ModelError;
 use crate::output::OutputError;
 use crate::worker::{ExitClass, StartError, WorkerExit};
@@ -47,6 +47,9 @@ pub enum JobError {
     Start(StartError),
     #[error("{0}")]
     Worker(Box<WorkerExit>),
+    /// What a worker said in the end does not fit what it said before.
+    #[error("the speech worker's account does not add up: {0}")]
+    Account(Misplaced),
     #[error("the summary could not be completed: {detail}")]
     Summary { detail: String },
     #[error(transparent)]
@@ -98,7 +101,7 @@ impl JobError {
             Self::WorkerMissing { .. } | Self::Start(_) | Self::Output(_) | Self::Held(_) | Self::Interrupted => {
                 ErrorClass::Environment
             }
-            Self::Summary { .. } | Self::Internal(_) => ErrorClass::Internal,
+            Self::Account(_) | Self::Summary { .. } | Self::Internal(_) => ErrorClass::Internal,
             Self::Worker(_) => match self.fault() {
                 Some(FaultKind::ModelMissing | FaultKind::ModelInvalid | FaultKind::BadInput) => ErrorClass::Input,
                 Some(FaultKind::AllocationFailed | FaultKind::Cancelled) => ErrorClass::Environment,

@@ -52,7 +52,7 @@ impl ExitCode {
             JobError::Input(_) | JobError::Transcript { .. } => Self::Input,
             JobError::Model(_) => Self::Model,
             JobError::WorkerMissing { .. } | JobError::Start(_) => Self::Usage,
-            JobError::Summary { .. } => Self::Worker,
+            JobError::Account(_) | JobError::Summary { .. } => Self::Worker,
             JobError::Output(_) => Self::Output,
             JobError::Held(_) => Self::Held,
             JobError::Interrupted => Self::Interrupted,

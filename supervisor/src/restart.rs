@@ -12,7 +12,8 @@
 //!
 //! *Progress* is a unit that was committed or given up as a gap: a worker that gets on is not a storm, however
 //! often it falls. What is bounded is the time wasted on one spot: two tries a unit, and
-//! [`RestartLimits::restarts`] in [`RestartLimits::window`] where no unit is even begun.
+//! [`RestartLimits::restarts`] in [`RestartLimits::window`] where no unit is even begun, and
+//! [`RestartLimits::in_vain`] in all.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -27,6 +28,9 @@ pub struct RestartLimits {
     /// Restarts allowed within [`Self::window`] without progress.
     pub restarts: usize,
     pub window: Duration,
+    /// Restarts allowed without progress however long they take: a worker that hangs while it loads dies too
+    /// rarely for the window.
+    pub in_vain: u32,
     /// Pause before the first restart; doubles with each further one in the window.
     pub pause: Duration,
     /// Tries of one unit before it is given up.
@@ -40,6 +44,7 @@ impl RestartLimits {
     pub const DEFAULT: Self = Self {
         restarts: 3,
         window: Duration::from_secs(60),
+        in_vain: 5,
         pause: Duration::from_millis(250),
         tries: 2,
         gaps_in_a_row: 3,
@@ -83,6 +88,8 @@ pub enum Decision {
 pub struct RestartPolicy {
     limits: RestartLimits,
     recent: VecDeque<Instant>,
+    /// Restarts since the last progress.
+    in_vain: u32,
     /// The unit of the last death, and how many deaths it has seen in this configuration.
     spot: Option<(u64, u32)>,
     gaps_in_a_row: u32,
@@ -90,12 +97,13 @@ pub struct RestartPolicy {
 
 impl RestartPolicy {
     pub fn new(limits: RestartLimits) -> Self {
-        Self { limits, recent: VecDeque::new(), spot: None, gaps_in_a_row: 0 }
+        Self { limits, recent: VecDeque::new(), in_vain: 0, spot: None, gaps_in_a_row: 0 }
     }
 
     /// A unit was committed.
     pub fn progressed(&mut self) {
         self.recent.clear();
+        self.in_vain = 0;
         self.spot = None;
         self.gaps_in_a_row = 0;
     }
@@ -108,9 +116,10 @@ impl RestartPolicy {
         while self.recent.front().is_some_and(|then| now.duration_since(*then) >= self.limits.window) {
             self.recent.pop_front();
         }
-        if self.recent.len() >= self.limits.restarts {
+        if self.recent.len() >= self.limits.restarts || self.in_vain >= self.limits.in_vain {
             return Decision::GiveUp;
         }
+        self.in_vain += 1;
         let doublings = u32::try_from(self.recent.len()).unwrap_or(u32::MAX).min(16);
         let after = self.limits.pause.saturating_mul(1 << doublings);
         self.recent.push_back(now);
@@ -134,6 +143,7 @@ impl RestartPolicy {
         }
         self.spot = None;
         self.recent.clear();
+        self.in_vain = 0;
         Decision::Skip { unit, after }
     }
 }
@@ -180,11 +190,22 @@ mod tests {
     }
 
     #[test]
-    fn the_budget_comes_back_with_time() {
+    fn a_worker_that_dies_slowly_and_gets_nowhere_is_given_up_as_well() {
+        let (mut policy, start) = (policy(), Instant::now());
+        let mut minutes = (0..).map(|minute| start + Duration::from_secs(61 * minute));
+        for now in minutes.by_ref().take(5) {
+            assert!(matches!(policy.decide(at(None), now), Decision::Again { .. }));
+        }
+        assert!(minutes.next().is_some_and(|now| policy.decide(at(None), now) == Decision::GiveUp));
+    }
+
+    #[test]
+    fn the_budget_comes_back_with_time_and_progress() {
         let (mut policy, start) = (policy(), Instant::now());
         for minute in 0..100 {
             let now = start + Duration::from_secs(61 * minute);
             assert!(matches!(policy.decide(at(None), now), Decision::Again { .. }));
+            policy.progressed();
         }
     }
 

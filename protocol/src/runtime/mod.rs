@@ -3,7 +3,7 @@
 //! # The life of a worker
 //!
 //! ```text
-//!  stdin: Endpoint ─► connect ─► preamble ─► read Hello ─► sandbox ─► threads ─► Hello ─► serve ─► _exit
+//!  close what was inherited ─► stdin: Endpoint ─► connect ─► preamble ─► read Hello ─► sandbox ─► threads ─► Hello ─► serve ─► _exit
 //! ```
 //!
 //! The order matters. The sandbox binds the calling thread and those it starts later, so no thread may exist
@@ -23,6 +23,7 @@
 mod cancel;
 mod engine;
 mod heartbeat;
+mod inherited;
 mod outbox;
 mod panic;
 mod parent_watch;
@@ -84,6 +85,7 @@ where
     F: FnOnce() -> E,
 {
     parent_watch::die_with_parent();
+    inherited::close();
     let program = <E::Role as Role>::KIND.program();
     if std::env::args_os().nth(1).is_some_and(|argument| argument == "--version" || argument == "-V") {
         println!("{program} {} (protocol {})", BuildVersion::CURRENT, ProtocolVersion::CURRENT);

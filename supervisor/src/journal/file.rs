@@ -117,6 +117,29 @@ impl Journal {
         Err(failed(io::Error::other("it is replaced again and again by something else")))
     }
 
+    /// Removes the journal at `path` if it holds a whole transcript and no run is at it: its summary was made by
+    /// other means. True when there was such a one.
+    ///
+    /// # Errors
+    /// It could not be read or removed.
+    pub fn discard_transcribed(path: &Path) -> io::Result<bool> {
+        if !fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) {
+            return Ok(false);
+        }
+        let file = File::options().read(true).write(true).open(path)?;
+        if file.try_lock().is_err() || !leads_to(path, &file)? {
+            return Ok(false);
+        }
+        let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
+        let storage = FileStorage { file, folder };
+        if replay(&storage)?.progress.stt_done.is_none() {
+            return Ok(false);
+        }
+        fs::remove_file(path)?;
+        sync_folder(&storage.folder)?;
+        Ok(true)
+    }
+
     /// Appends a record; it counts once this returns `Ok`. Blocks until the disk has it.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ use crate::errors::JobError;
 use crate::event::{Event, EventSink, Outcome, Phase};
 use crate::exit_code::ExitCode;
 use crate::input;
-use crate::journal::Resume;
+use crate::journal::{self, Journal, Resume};
 use crate::memory::{Bytes, Ledger, PhaseRecord, read_self};
 use crate::models::{Model, header};
 use crate::output::{self, Format, OutputNames};
@@ -213,7 +213,11 @@ impl Supervisor {
                     threads: job.threads,
                     target: names.summary(),
                 };
-                llm::phase(&mut run, order, None).await
+                let result = llm::phase(&mut run, order, None).await;
+                if result.is_ok() {
+                    forget_journal(&mut run, &names);
+                }
+                result
             }
             Err(error) => Err(error),
         };
@@ -320,6 +324,13 @@ async fn with_journal(
     llm::phase(run, order, Some(keeping)).await
 }
 
+/// A run whose summary failed keeps its journal for another try; once the summary is made, it has served.
+fn forget_journal(run: &mut Run, names: &OutputNames) {
+    if let Err(error) = Journal::discard_transcribed(&journal::path_in(&names.dir, &names.stem)) {
+        run.warn("journal", format!("the journal of the earlier run could not be removed ({error})"));
+    }
+}
+
 /// Closes the account: code, ledger file, journal, event.
 fn finish(
     run: Run,
@@ -338,10 +349,7 @@ fn finish(
     ledger.exit_code = Some(exit_code.code());
     ledger.error = result.as_ref().err().map(ToString::to_string);
     ledger.outcome = Some(outcome(exit_code));
-    // Where the input or a model is to blame the message says it all; an interrupted run leaves its journal alone.
-    let accountable = !ledger.phases.is_empty()
-        && !matches!(exit_code, ExitCode::Input | ExitCode::Model | ExitCode::Interrupted | ExitCode::Terminated);
-    if let Some(path) = ledger_path.filter(|_| accountable || !ledger.outputs.is_empty()) {
+    if let Some(path) = ledger_path.filter(|_| is_worth_an_account(&ledger, exit_code)) {
         ledger.outputs.push(path.to_path_buf());
         let written = serde_json::to_string_pretty(&ledger)
             .map_err(|error| JobError::Internal(error.to_string()))
@@ -365,6 +373,15 @@ fn finish(
         outputs: ledger.outputs.clone(),
     });
     RunReport { result, exit_code, ledger }
+}
+
+/// An interrupted run leaves its journal alone; where the input or a model is to blame the message says it all.
+fn is_worth_an_account(ledger: &Ledger, code: ExitCode) -> bool {
+    match code {
+        ExitCode::Interrupted | ExitCode::Terminated => false,
+        ExitCode::Input | ExitCode::Model => !ledger.outputs.is_empty(),
+        _ => !ledger.phases.is_empty() || !ledger.outputs.is_empty(),
+    }
 }
 
 fn outcome(code: ExitCode) -> Outcome {

@@ -237,9 +237,7 @@ impl<'run> Listener<'run> {
     }
 
     fn complete(&mut self, output: SttOutput) -> Result<(), JobError> {
-        self.keeping
-            .keep(Record::SttDone(SttDone::from(output)))
-            .map_err(|error| JobError::Internal(format!("the speech worker's account does not add up: {error}")))
+        self.keeping.keep(Record::SttDone(SttDone::from(output))).map_err(JobError::Account)
     }
 
     fn finish(mut self, model: &Model) -> (Transcript, &'run mut Keeping) {
@@ -252,7 +250,7 @@ impl<'run> Listener<'run> {
         self.transcript.stt = SttUsed {
             engine: std::mem::take(&mut self.engine),
             model_name: model.name.clone(),
-            model_path: model.path.to_string_lossy().into_owned(),
+            model_path: absolute(&model.path).to_string_lossy().into_owned(),
             model_requested: model.requested.clone(),
             models: Vec::new(),
         };
