@@ -14,7 +14,11 @@
 //! Whatever is random prints its seed; `MEETCAP_TEST_SEED` repeats it.
 
 pub mod bins;
+#[cfg(unix)]
+pub mod case;
 pub mod deadline;
+#[cfg(unix)]
+pub mod demo;
 pub mod fake;
 pub mod frames;
 pub mod meeting;

@@ -2,6 +2,7 @@
 //! no `/proc` nothing is found.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill as send};
 use nix::unistd::Pid;
@@ -26,6 +27,32 @@ fn worker_in(process: &Path, room: &Path) -> Option<u32> {
     let command = std::fs::read(process.join("cmdline")).unwrap_or_default();
     let started_here = command.starts_with(room.as_os_str().as_encoded_bytes());
     (works_here || started_here).then_some(pid)
+}
+
+/// Waits until none is left; how long it took.
+///
+/// # Panics
+/// When some are left after `limit`; they are ended.
+pub fn await_no_workers_in(room: &Path, limit: Duration) -> Duration {
+    let started = Instant::now();
+    loop {
+        let left = workers_in(room);
+        if left.is_empty() {
+            return started.elapsed();
+        }
+        if started.elapsed() > limit {
+            kill(&left);
+            panic!("workers {left:?} were still there after {limit:?}");
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// A figure of `/proc/PID/status` in KiB, such as `RssAnon`; `None` when the process is gone.
+pub fn memory_kib(pid: u32, field: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    value.trim().trim_end_matches("kB").trim().parse().ok()
 }
 
 /// Whether the process is there and was not reaped yet.

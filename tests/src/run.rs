@@ -1,12 +1,13 @@
 //! Runs a program under test: in its own folder, in its own process group, with a deadline, and with a look
 //! afterwards at whether any worker was left behind.
 
+use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -93,7 +94,17 @@ impl Invocation {
         });
         let (exit, exited) = channel();
         std::thread::spawn(move || exit.send(wait(child)));
-        Running { pid, room: self.room, until, started: Instant::now(), lines, out: Some(out), err: Some(err), exited }
+        Running {
+            pid,
+            room: self.room,
+            until,
+            started: Instant::now(),
+            lines,
+            out: Some(out),
+            err: Some(err),
+            exited,
+            status: OnceCell::new(),
+        }
     }
 }
 
@@ -112,6 +123,7 @@ pub struct Running {
     out: Option<JoinHandle<String>>,
     err: Option<JoinHandle<String>>,
     exited: Receiver<ExitStatus>,
+    status: OnceCell<ExitStatus>,
 }
 
 impl Running {
@@ -128,6 +140,33 @@ impl Running {
                 return event;
             }
         }
+    }
+
+    /// The next event, whatever it is; `None` when there will be no more.
+    ///
+    /// # Panics
+    /// When it does not come in time.
+    pub fn next_event(&self) -> Option<Value> {
+        match self.lines.recv_timeout(self.until.saturating_duration_since(Instant::now())) {
+            Ok(line) => Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"))),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("no event came in time"),
+        }
+    }
+
+    /// Waits for the end, but not longer than `limit`; whether it came.
+    pub fn ends_within(&self, limit: Duration) -> bool {
+        if self.status.get().is_none()
+            && let Ok(status) = self.exited.recv_timeout(limit)
+        {
+            let _ = self.status.set(status);
+        }
+        self.status.get().is_some()
+    }
+
+    /// Workers that are at work in its folder.
+    pub fn workers(&self) -> Vec<u32> {
+        processes::workers_in(&self.room)
     }
 
     /// Sends a signal to the program alone.
@@ -154,7 +193,8 @@ impl Running {
     /// When it takes too long.
     pub fn finish_leaving_workers(mut self) -> Finished {
         let left = self.until.saturating_duration_since(Instant::now());
-        let status = self.exited.recv_timeout(left).ok();
+        self.ends_within(left);
+        let status = self.status.get().copied();
         if status.is_none() {
             self.kill();
         }

@@ -51,12 +51,14 @@ pub fn speak(meeting: &[Sentence], rng: &mut Rng, path: &Path) {
     tool(Command::new("sox").arg(native).args(["-r", "16000", "-c", "1", "-b", "16"]).arg(path));
 }
 
-/// Another form of the recording `from`; ffmpeg chooses by the ending of `to` and by `options`.
+/// Another form of the recording `wav`; ffmpeg chooses by the ending of `to` and by `options`.
 ///
 /// # Panics
 /// When ffmpeg is not there or cannot do it.
-pub fn convert(from: &Path, options: &[&str], to: &Path) {
-    tool(Command::new("ffmpeg").args(["-nostdin", "-v", "error", "-y", "-i"]).arg(from).args(options).arg(to));
+pub fn convert(wav: &[u8], options: &[&str], to: &Path) {
+    let from = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(from.path(), wav).expect("a writable file");
+    tool(Command::new("ffmpeg").args(["-nostdin", "-v", "error", "-y", "-i"]).arg(from.path()).args(options).arg(to));
 }
 
 fn tool(command: &mut Command) {

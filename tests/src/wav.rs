@@ -47,8 +47,13 @@ impl Mono {
     /// # Panics
     /// When the file is not what [`Self::to_bytes`] or espeak-ng writes.
     pub fn read(path: &Path) -> Self {
-        let bytes = std::fs::read(path).expect("a readable WAV file");
-        assert!(bytes.starts_with(b"RIFF") && bytes[8..].starts_with(b"WAVE"), "{} is no WAV", path.display());
+        Self::from_bytes(&std::fs::read(path).expect("a readable WAV file"))
+    }
+
+    /// # Panics
+    /// See [`Self::read`].
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        assert!(bytes.starts_with(b"RIFF") && bytes[8..].starts_with(b"WAVE"), "not a WAV file");
         let (mut rate, mut at) = (0, 12);
         loop {
             let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));

@@ -159,8 +159,9 @@ fn a_speech_service_loads_transcribes_and_unloads() {
             if let Update::Item(SttItem::Segment(segment)) = update {
                 heard.push(segment.text.0);
             }
+            Ok(())
         };
-        let output = stt.transcribe(None, update).await.expect("transcribed");
+        let output = stt.transcribe(None, 0, update).await.expect("transcribed");
         assert_eq!(output.units, WINDOWS);
         assert_eq!(heard, (0..WINDOWS).map(window_text).collect::<Vec<_>>());
         stt.acknowledge().await.expect("acknowledged");
@@ -192,6 +193,7 @@ fn a_summary_service_plans_loads_answers_twice_and_unloads() {
                 if let Update::Item(meetcap_protocol::payload::llm::LlmItem::Delta(text)) = update {
                     answer.push_str(&text.0);
                 }
+                Ok(())
             };
             llm.summarize(request(), update).await.expect("summarised");
             assert_eq!(answer, ANSWER);
@@ -340,7 +342,7 @@ fn every_failing_job_has_its_name_and_leaves_nothing() {
         for (script, expected) in FAILING_JOBS {
             stage.script(script);
             let error = match stt.load_model().await {
-                Ok(()) => stt.transcribe(None, |_| ()).await.expect_err(script),
+                Ok(()) => stt.transcribe(None, 0, |_| Ok(())).await.expect_err(script),
                 Err(error) => error,
             };
             assert!(expected(&error), "{script}: {error:?}");
@@ -358,13 +360,15 @@ fn a_slow_window_and_a_talkative_worker_are_no_failures() {
         // Twice the silence that a hung worker is allowed: the heartbeat says that it lives.
         stage.script("window 0: slow 1700\nwindow 1: spam 3000000\nload: say");
         stt.load_model().await.expect("loaded");
-        stt.transcribe(None, |_| ()).await.expect("transcribed");
+        stt.transcribe(None, 0, |_| Ok(())).await.expect("transcribed");
         stt.acknowledge().await.expect("acknowledged");
         assert_eq!(stt.unload_model().await.expect("a worker").class, ExitClass::Clean);
     });
 }
 
-const ODD_ENDS: [(&str, fn(&ExitClass) -> bool); 7] = [
+type Odd = fn(&ExitClass) -> bool;
+
+const ODD_ENDS: [(&str, Odd); 7] = [
     ("unload: abort", |class| *class == ExitClass::Signal(6)),
     ("unload: kill", |class| *class == ExitClass::Signal(9)),
     ("unload: exit 5", |class| *class == ExitClass::Code(5)),
@@ -382,7 +386,7 @@ fn an_odd_end_after_the_work_is_told_and_the_work_stands() {
         for (script, expected) in ODD_ENDS {
             stage.script(script);
             stt.load_model().await.expect(script);
-            stt.transcribe(None, |_| ()).await.expect(script);
+            stt.transcribe(None, 0, |_| Ok(())).await.expect(script);
             stt.acknowledge().await.expect(script);
             let exit = stt.unload_model().await.expect(script);
             assert!(expected(&exit.class), "{script}: {exit}");
@@ -416,7 +420,7 @@ fn cancelling_ends_a_waiting_and_a_working_service_soon() {
             let (result, ()) = tokio::join!(
                 async {
                     stt.load_model().await?;
-                    stt.transcribe(None, |_| ()).await.map(drop)
+                    stt.transcribe(None, 0, |_| Ok(())).await.map(drop)
                 },
                 async {
                     while stage.workers().is_empty() {
@@ -498,7 +502,7 @@ async fn step(stage: &Stage, stt: &mut SttService, expect: Expect, operation: Op
             expect
         }
         Operation::Transcribe => {
-            let result = stt.transcribe(None, |_| ()).await;
+            let result = stt.transcribe(None, 0, |_| Ok(())).await;
             let possible = matches!(expect, X::Loaded | X::Answered);
             assert_eq!(result.is_ok(), possible, "{result:?}");
             if possible { X::Answered } else { X::Empty }
@@ -508,7 +512,7 @@ async fn step(stage: &Stage, stt: &mut SttService, expect: Expect, operation: Op
             stt.unload_model().await;
             stage.script(JOB_FAULTS[fault % JOB_FAULTS.len()]);
             stt.load_model().await.expect("loaded");
-            stt.transcribe(None, |_| ()).await.expect_err("the script says so");
+            stt.transcribe(None, 0, |_| Ok(())).await.expect_err("the script says so");
             X::Empty
         }
         Operation::Acknowledge => {
@@ -609,7 +613,7 @@ fn a_path_is_told_to_the_worker_byte_by_byte() {
         let model = Model::from_path(stage.room.speech_model());
         let mut stt = SttService::new(stage.host(CancellationToken::new()), model, audio, 1);
         stt.load_model().await.expect("loaded");
-        stt.transcribe(None, |_| ()).await.expect("transcribed");
+        stt.transcribe(None, 0, |_| Ok(())).await.expect("transcribed");
         stt.unload_model().await;
     });
 }

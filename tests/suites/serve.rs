@@ -139,7 +139,7 @@ fn job() -> Order {
 fn a_worker_plans_loads_works_twice_and_leaves() {
     within(LIMIT, || {
         let mut peer = Peer::greeted(|context| {
-            context.unit_started(0);
+            context.unit_started(0, 0.0, 27.0);
             context.item(LlmItem::Delta("answer".into()));
             context.progress(1.0, None);
             context.unit_done(0)
@@ -228,10 +228,10 @@ fn cancelling_a_job_ends_in_the_fault_cancelled() {
 fn cancelling_also_wakes_a_job_that_waits_for_a_commit() {
     within(LIMIT, || {
         let mut peer = Peer::working(|context| {
-            context.unit_started(0);
+            context.unit_started(0, 0.0, 27.0);
             context.unit_done(0)
         });
-        assert!(matches!(peer.hear(), Message::UnitStarted { unit: 0 }));
+        assert!(matches!(peer.hear(), Message::UnitStarted { unit: 0, .. }));
         assert!(matches!(peer.hear(), Message::UnitDone { unit: 0 }));
         peer.order(&Order::Cancel);
         assert_eq!(peer.fault().kind, FaultKind::Cancelled);
@@ -346,13 +346,13 @@ fn a_unit_is_done_only_once_it_was_committed() {
     within(LIMIT, || {
         let mut peer = Peer::working(|context| {
             for unit in 0..3 {
-                context.unit_started(unit);
+                context.unit_started(unit, 0.0, 27.0);
                 context.unit_done(unit)?;
             }
             Ok(())
         });
         for unit in 0..3 {
-            assert!(matches!(peer.hear(), Message::UnitStarted { unit: n } if n == unit));
+            assert!(matches!(peer.hear(), Message::UnitStarted { unit: n, .. } if n == unit));
             assert!(matches!(peer.hear(), Message::UnitDone { unit: n } if n == unit));
             // A commit of what came before opens nothing: the next message would be `UnitStarted` or `Done`,
             // and this proves that it is not, since the commit that counts comes after the cancellation below.
@@ -374,7 +374,7 @@ fn a_unit_is_done_only_once_it_was_committed() {
 fn the_units_of_a_second_job_are_not_committed_by_the_first() {
     within(LIMIT, || {
         let mut peer = Peer::loaded(|context| {
-            context.unit_started(0);
+            context.unit_started(0, 0.0, 27.0);
             context.unit_done(0)
         });
         peer.order(&job());

@@ -7,7 +7,7 @@ use meetcap_protocol::{LoadReport, Spoken, WorkerFault};
 
 use super::{Script, Scripted, Step};
 
-/// Windows of every recording, a second each.
+/// Windows of a recording, a second each, when the script has no other number.
 pub const WINDOWS: u64 = 3;
 
 /// What is heard in a window.
@@ -52,19 +52,21 @@ impl Engine for FakeStt {
         Ok(loaded(&|fraction| context.progress(fraction)))
     }
 
-    fn process(&mut self, _job: &SttJob, context: &JobContext<Stt>) -> Result<SttOutput, WorkerFault> {
-        context.item(SttItem::Audio(AudioInfo { sample_rate: 16_000, channels: 1, duration: Some(3.0) }));
-        for window in 0..WINDOWS {
-            context.unit_started(window);
+    fn process(&mut self, job: &SttJob, context: &JobContext<Stt>) -> Result<SttOutput, WorkerFault> {
+        let windows = self.script.windows();
+        let duration = windows as f64;
+        context.item(SttItem::Audio(AudioInfo { sample_rate: 16_000, channels: 1, duration: Some(duration) }));
+        for window in job.first_unit..windows {
+            let start = window as f64;
+            context.unit_started(window, start, start + 1.0);
             self.script.act(&Step::Window(window))?;
             context.cancel().check()?;
-            let start = window as f64;
             let text = Spoken(window_text(window));
             context.item(SttItem::Segment(Segment { start, end: start + 1.0, text, confidence: Some(0.5) }));
-            context.progress(start + 1.0, Some(WINDOWS as f64));
+            context.progress(start + 1.0, Some(duration));
             context.unit_done(window)?;
         }
-        Ok(Self::output())
+        Ok(SttOutput { duration, units: windows, ..Self::output() })
     }
 
     fn unload(&mut self) {
@@ -75,8 +77,9 @@ impl Engine for FakeStt {
 impl Scripted for FakeStt {
     fn report() {}
 
+    /// Of a recording without a window.
     fn output() -> SttOutput {
-        SttOutput { sample_rate: 16_000, duration: WINDOWS as f64, language: "en".to_owned(), units: WINDOWS }
+        SttOutput { sample_rate: 16_000, duration: 0.0, language: "en".to_owned(), units: 0 }
     }
 }
 

@@ -9,9 +9,13 @@
 //!
 //! with the steps `start` (before anything), `hello` (connected, no Hello sent yet), `plan`, `load`, `window N`
 //! (unit N of the job, from 0), `unload`, and the actions of [`Action`]. Steps without a line go well. What the
-//! runtime itself could never be made to do is the step `raw`, whose action is a name of [`raw::Trick`].
+//! runtime itself could never be made to do is the step `raw`, whose action is a name of [`Trick`].
+//!
+//! An action after `once` or `times K` is done so often over all workers that use the script, so that a restarted
+//! worker fares better; what they did is in [`log_of`] the script. `windows: N` gives the recording N windows.
 
 mod engine;
+mod memory;
 mod raw;
 mod script;
 
@@ -22,7 +26,7 @@ use meetcap_protocol::runtime::{Engine, worker_main};
 
 pub use engine::{ANSWER, FakeLlm, FakeStt, WINDOWS, window_text};
 pub use raw::Trick;
-pub use script::{Action, LAST_WORDS, SECRET, Script, Step};
+pub use script::{Action, LAST_WORDS, SECRET, Script, Step, log_of};
 
 /// A role that can be scripted.
 pub trait Scripted: Engine {

@@ -199,7 +199,7 @@ impl<E: Scripted> Conversation<E> {
         self.expect(|order| matches!(order, ToWorker::Plan(_)))?;
         self.planned()?;
         self.expect(|order| matches!(order, ToWorker::Load(_)))?;
-        self.say(FromWorker::Loaded(LoadReport { engine: "fake".to_owned(), device: "cpu".to_owned() }))?;
+        self.say(&FromWorker::Loaded(LoadReport { engine: "fake".to_owned(), device: "cpu".to_owned() }))?;
         self.expect(|order| matches!(order, ToWorker::Process(_)))?;
         self.work()?;
         self.expect(|order| matches!(order, ToWorker::Acknowledge))?;
@@ -207,7 +207,7 @@ impl<E: Scripted> Conversation<E> {
             std::process::abort();
         }
         self.expect(|order| matches!(order, ToWorker::Unload))?;
-        self.say(FromWorker::Unloaded)?;
+        self.say(&FromWorker::Unloaded)?;
         Ok(ExitCode::from(if self.trick == Trick::OddCodeAfterUnloaded { 3 } else { 0 }))
     }
 
@@ -220,7 +220,7 @@ impl<E: Scripted> Conversation<E> {
         }
         let pid = std::process::id() + u32::from(self.trick == Trick::WrongPid);
         let sandbox = SandboxStatus::None { why: "scripted".to_owned() };
-        self.say(FromWorker::Hello(WorkerHello { build, pid, sandbox }))
+        self.say(&FromWorker::Hello(WorkerHello { build, pid, sandbox }))
     }
 
     /// Most tricks are played where the answer to `Plan` is due.
@@ -228,7 +228,7 @@ impl<E: Scripted> Conversation<E> {
         let heartbeat = |seq| frame(seq, &FromWorker::<E::Role>::Heartbeat);
         let seq = self.frames.next_out;
         let bytes = match self.trick {
-            Trick::DoneEarly => return self.say(FromWorker::Done(E::output())),
+            Trick::DoneEarly => return self.say(&FromWorker::Done(E::output())),
             Trick::Oversize => vec![0xFF; 4],
             Trick::SkippedNumber => heartbeat(seq + 1),
             Trick::RepeatedNumber => heartbeat(seq - 1),
@@ -251,7 +251,7 @@ impl<E: Scripted> Conversation<E> {
                 self.frames.send_bytes(&heartbeat(seq)[..6])?;
                 for_ever();
             }
-            _ => return self.say(FromWorker::Planned(E::report())),
+            _ => return self.say(&FromWorker::Planned(E::report())),
         };
         self.frames.send_bytes(&bytes)?;
         // The supervisor is expected to hang up or to kill.
@@ -260,11 +260,11 @@ impl<E: Scripted> Conversation<E> {
 
     fn work(&mut self) -> Result<(), Over> {
         match self.trick {
-            Trick::UnopenedUnit => self.say(FromWorker::UnitDone { unit: 0 })?,
+            Trick::UnopenedUnit => self.say(&FromWorker::UnitDone { unit: 0 })?,
             Trick::EndsEarly => std::process::exit(0),
             _ => {}
         }
-        self.say(FromWorker::Done(E::output()))?;
+        self.say(&FromWorker::Done(E::output()))?;
         match self.trick {
             Trick::AbortsAtOnceAfterDone => std::process::abort(),
             Trick::LingersAfterDone => for_ever(),
@@ -272,8 +272,8 @@ impl<E: Scripted> Conversation<E> {
         }
     }
 
-    fn say(&mut self, message: FromWorker<E::Role>) -> Result<(), Over> {
-        Ok(self.frames.send(&message)?)
+    fn say(&mut self, message: &FromWorker<E::Role>) -> Result<(), Over> {
+        Ok(self.frames.send(message)?)
     }
 
     fn expect(&mut self, right: impl Fn(&ToWorker<E::Role>) -> bool) -> Result<(), Over> {

@@ -1,12 +1,14 @@
 //! What a scripted worker is told to do, and the doing of it.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use meetcap_protocol::preamble::WorkerKind;
 use meetcap_protocol::{FaultKind, WorkerFault};
 
+use super::memory::Memory;
 use super::raw::Trick;
 
 /// Where in a worker's life.
@@ -52,11 +54,26 @@ pub const LAST_WORDS: &str = "fake worker: these are the last words";
 /// Part of the panic's message.
 pub const SECRET: &str = "the-secret-that-was-spoken";
 
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Line {
+    step: Step,
+    action: Action,
+    /// How often, over all workers of the script; always when not given.
+    times: Option<usize>,
+    /// In the script.
+    number: usize,
+}
+
 /// All lines for one role.
 #[derive(Debug, Clone, Default)]
 pub struct Script {
-    lines: Vec<(Step, Action)>,
+    role: &'static str,
+    lines: Vec<Line>,
     trick: Option<Trick>,
+    windows: Option<u64>,
+    /// What survives this process.
+    memory: Option<Arc<Memory>>,
 }
 
 impl Script {
@@ -67,15 +84,18 @@ impl Script {
     pub fn of_this_program(kind: WorkerKind) -> Self {
         let beside = || std::env::args_os().next().map(|program| PathBuf::from(program).with_extension("script"));
         let file = std::env::var_os("MEETCAP_FAKE_SCRIPT").map(PathBuf::from).or_else(beside);
-        let text = file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
-        Self::parse(&text, kind)
+        let Some((file, text)) = file.and_then(|file| Some((file.clone(), std::fs::read_to_string(file).ok()?))) else {
+            return Self { role: kind.phase(), ..Self::default() };
+        };
+        let memory = Memory::beside(&file);
+        Self { memory: Some(Arc::new(memory)), ..Self::parse(&text, kind) }
     }
 
     /// # Panics
     /// See [`Self::of_this_program`].
     pub fn parse(text: &str, kind: WorkerKind) -> Self {
-        let mut script = Self::default();
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let mut script = Self { role: kind.phase(), ..Self::default() };
+        for (number, line) in text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty()) {
             let (step, action) = line.split_once(": ").unwrap_or_else(|| panic!("no action in: {line}"));
             let (role, step) = match step.split_once(' ') {
                 Some((role @ ("stt" | "llm"), step)) => (role, step),
@@ -84,10 +104,13 @@ impl Script {
             if role != kind.phase() {
                 continue;
             }
-            if step == "raw" {
-                script.trick = Some(Trick::parse(action));
-            } else {
-                script.lines.push((parse_step(step), parse_action(action)));
+            match step {
+                "raw" => script.trick = Some(Trick::parse(action)),
+                "windows" => script.windows = Some(action.parse().expect("a number of windows")),
+                _ => {
+                    let (times, action) = parse_times(action);
+                    script.lines.push(Line { step: parse_step(step), action: parse_action(action), times, number });
+                }
             }
         }
         script
@@ -97,12 +120,50 @@ impl Script {
         self.trick
     }
 
-    /// Does what is due at `step`.
+    /// Windows of every recording.
+    pub(super) fn windows(&self) -> u64 {
+        self.windows.unwrap_or(super::WINDOWS)
+    }
+
+    /// Does what is due at `step`. Starts and windows are written down before.
     ///
     /// # Errors
     /// The fault that the script wants.
     pub fn act(&self, step: &Step) -> Result<(), WorkerFault> {
-        self.lines.iter().filter(|(at, _)| at == step).try_for_each(|(_, action)| perform(action))
+        if let Some(memory) = &self.memory {
+            match step {
+                Step::Start => memory.log(&format!("{} start", self.role)),
+                Step::Window(window) => memory.log(&format!("{} window {window}", self.role)),
+                _ => {}
+            }
+        }
+        let due = self.lines.iter().filter(|line| line.step == *step && self.is_due(line));
+        due.map(|line| &line.action).try_for_each(perform)
+    }
+
+    fn is_due(&self, line: &Line) -> bool {
+        match (line.times, &self.memory) {
+            (Some(times), Some(memory)) => memory.count(self.role, line.number) < times,
+            _ => true,
+        }
+    }
+}
+
+/// What the workers of a script did, in order: `stt start`, `stt window 3`, `llm start` …; see [`Script::act`].
+pub fn log_of(script: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(super::memory::log_path(script)).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// `once ACTION` and `times K ACTION`.
+fn parse_times(action: &str) -> (Option<usize>, &str) {
+    match action.split_once(' ') {
+        Some(("once", action)) => (Some(1), action),
+        Some(("times", rest)) => {
+            let (times, action) = rest.split_once(' ').expect("a number and an action");
+            (Some(times.parse().expect("a number of times")), action)
+        }
+        _ => (None, action),
     }
 }
 
@@ -190,6 +251,7 @@ fn perform(action: &Action) -> Result<(), WorkerFault> {
     Ok(())
 }
 
+#[derive(Clone, Copy)]
 enum Deadly {
     Kill,
     Stop,
@@ -223,6 +285,16 @@ mod tests {
         let text = "llm load: abort\n\nwindow 2: fault BadInput not audio\nstt unload: exit 3\n";
         let script = Script::parse(text, WorkerKind::Stt);
         let fault = Action::Fault(FaultKind::BadInput, "not audio".to_owned());
-        assert_eq!(script.lines, [(Step::Window(2), fault), (Step::Unload, Action::Exit(3))]);
+        let line = |step, action, number| Line { step, action, times: None, number };
+        assert_eq!(script.lines, [line(Step::Window(2), fault, 2), line(Step::Unload, Action::Exit(3), 3)]);
+        assert_eq!(script.windows(), 3);
+    }
+
+    #[test]
+    fn a_line_may_hold_for_a_number_of_times_only() {
+        let script = Script::parse("windows: 40\nload: once abort\nwindow 1: times 2 exit 3", WorkerKind::Stt);
+        let times: Vec<_> = script.lines.iter().map(|line| (line.times, line.action.clone())).collect();
+        assert_eq!(times, [(Some(1), Action::Abort), (Some(2), Action::Exit(3))]);
+        assert_eq!(script.windows(), 40);
     }
 }

@@ -1,0 +1,116 @@
+//! Numbers, their targets, and the file that keeps them.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+/// The order of the fields is the order in the file.
+#[derive(Debug, Serialize)]
+struct Figure {
+    name: String,
+    value: f64,
+    unit: &'static str,
+    target: String,
+    met: Option<bool>,
+}
+
+/// What one criterion came to.
+#[derive(Debug, Serialize)]
+pub(crate) struct Results {
+    criterion: u8,
+    name: &'static str,
+    command: String,
+    machine: String,
+    figures: Vec<Figure>,
+    notes: Vec<String>,
+}
+
+impl Results {
+    pub(crate) fn new(criterion: u8, name: &'static str, part: &str) -> Self {
+        let command = format!("cargo xtask bench --part {part}");
+        Self { criterion, name, command, machine: machine(), figures: Vec::new(), notes: Vec::new() }
+    }
+
+    /// A figure that only informs.
+    pub(crate) fn plain(&mut self, name: impl Into<String>, value: f64, unit: &'static str) {
+        self.push(name.into(), value, unit, String::new(), None);
+    }
+
+    pub(crate) fn at_most(&mut self, name: impl Into<String>, value: f64, unit: &'static str, limit: f64) {
+        let target = if limit == 0.0 { "0".to_owned() } else { format!("≤ {limit}") };
+        self.judged(name, value, unit, target, value <= limit);
+    }
+
+    /// A figure whose target is no simple limit.
+    pub(crate) fn judged(
+        &mut self,
+        name: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+        target: impl Into<String>,
+        met: bool,
+    ) {
+        self.push(name.into(), value, unit, target.into(), Some(met));
+    }
+
+    fn push(&mut self, name: String, value: f64, unit: &'static str, target: String, met: Option<bool>) {
+        let value = (value * 1000.0).round() / 1000.0;
+        let verdict = met.map_or("", |met| if met { "met" } else { "MISSED" });
+        println!("  {name}: {value} {unit} {target} {verdict}");
+        self.figures.push(Figure { name, value, unit, target, met });
+    }
+
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// Into `supervisor/docs/results/<file>.json`.
+    pub(crate) fn write(&self, file: &str) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../supervisor/docs/results");
+        std::fs::create_dir_all(&folder).expect("a folder for results");
+        let text = serde_json::to_string_pretty(self).expect("plain data") + "\n";
+        std::fs::write(folder.join(format!("{file}.json")), text).expect("a results file");
+    }
+}
+
+/// Processor, cores and kernel, without the machine's name.
+fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or("unknown processor", |(_, model)| model.trim());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{model}, {cores} cores, linux {}", kernel.trim())
+}
+
+/// The smallest value that `percent` of all do not exceed.
+pub(crate) fn percentile(values: &[f64], percent: usize) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted[rank - 1]
+}
+
+pub(crate) fn highest(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// A robust slope with the bounds of its 95 % confidence interval (Theil and Sen).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slope {
+    pub(crate) low: f64,
+    pub(crate) middle: f64,
+    pub(crate) high: f64,
+}
+
+/// Of at least two points.
+pub(crate) fn slope(points: &[(f64, f64)]) -> Slope {
+    let pairs = points.iter().enumerate().flat_map(|(index, a)| points[index + 1..].iter().map(move |b| (a, b)));
+    let mut slopes: Vec<f64> = pairs.map(|(a, b)| (b.1 - a.1) / (b.0 - a.0)).collect();
+    slopes.sort_by(f64::total_cmp);
+    let n = points.len() as f64;
+    let spread = 1.96 * (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0).sqrt();
+    let count = slopes.len() as f64;
+    let at = |rank: f64| slopes[rank.clamp(0.0, count - 1.0) as usize];
+    Slope { low: at((count - spread) / 2.0), middle: at(count / 2.0), high: at((count + spread) / 2.0) }
+}
