@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::soak::Options as SoakOptions;
+
 /// May a missing tool be installed, or only be named?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Install {
@@ -15,11 +17,24 @@ pub(crate) enum Command {
     Setup(Install),
     Demo(Install),
     Test(Install),
-    Picture { install: Install, out: Option<PathBuf> },
+    Picture {
+        install: Install,
+        out: Option<PathBuf>,
+    },
+    /// Everything is measured when no part is named.
+    Bench {
+        install: Install,
+        parts: Vec<String>,
+    },
+    Criteria,
+    Soak {
+        install: Install,
+        options: SoakOptions,
+    },
 }
 
 pub(crate) const USAGE: &str = "\
-Set-up, demo, checks and a picture for meetcap-supervisor.
+Set-up, demo, checks, measurements and a picture for meetcap-supervisor.
 
 usage: cargo xtask <command> [options]
 
@@ -28,11 +43,19 @@ commands:
   test     every check: format, builds, lints, boundaries, tests, documentation
   setup    install what `demo` and `test` need (CMake, make, a C++ compiler, libclang, ffmpeg, espeak-ng, sox, Python)
   picture  run the built programs, measure their memory from outside, draw it as an SVG (Linux only)
+  bench    measure start, memory, orphans and stopping; write supervisor/docs/results and the page (Linux only)
+  criteria write supervisor/docs/specification.md from the results
+  soak     kill and resume real runs, compare each with an undisturbed one (Linux only)
   help     this text
 
 options:
   --no-install    only check what is there; name what is missing and stop
   --out FILE      where `picture` goes; supervisor/docs/memory.svg when not given
+  --part NAME     what `bench` measures: start, memory, orphans or stop; may be repeated; all when not given
+  --kills N       how often `soak` kills; 1000 when not given
+  --seed S        what `soak` draws from; printed when not given
+  --minutes M     after which `soak` ends, with fewer kills
+  --only K        the one round that `soak` repeats; goes with --seed
 
 examples:
   cargo xtask demo                  from a fresh clone to a transcript and a summary
@@ -40,33 +63,83 @@ examples:
   cargo xtask setup --no-install    is this machine ready?
 ";
 
+/// Everything behind the word, as it was given.
+#[derive(Default)]
+struct Given {
+    no_install: bool,
+    out: Option<PathBuf>,
+    parts: Vec<String>,
+    kills: Option<u64>,
+    seed: Option<u64>,
+    only: Option<u64>,
+    minutes: Option<u64>,
+}
+
+impl Given {
+    /// The first option that does not go with `word`.
+    fn stray(&self, word: &str) -> Option<&'static str> {
+        let given = [
+            ("--out", self.out.is_some(), "picture"),
+            ("--part", !self.parts.is_empty(), "bench"),
+            ("--kills", self.kills.is_some(), "soak"),
+            ("--seed", self.seed.is_some(), "soak"),
+            ("--only", self.only.is_some(), "soak"),
+            ("--minutes", self.minutes.is_some(), "soak"),
+        ];
+        given.into_iter().find(|(_, is_given, of)| *is_given && *of != word).map(|(name, _, _)| name)
+    }
+}
+
 pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, String> {
     let mut arguments = arguments.into_iter();
     let mut word = None;
-    let mut install = Install::Allowed;
-    let mut out = None;
+    let mut given = Given::default();
     while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| format!("`{argument}` needs something behind it"));
         match argument.as_str() {
-            "--no-install" => install = Install::OnlyCheck,
-            "--out" => out = Some(PathBuf::from(arguments.next().ok_or("`--out` needs a file behind it")?)),
+            "--no-install" => given.no_install = true,
+            "--out" => given.out = Some(PathBuf::from(value()?)),
+            "--part" => given.parts.push(value()?),
+            "--kills" => given.kills = Some(number(&value()?)?),
+            "--seed" => given.seed = Some(number(&value()?)?),
+            "--only" => given.only = Some(number(&value()?)?),
+            "--minutes" => given.minutes = Some(number(&value()?)?),
             "-h" | "--help" => return Ok(Command::Help),
             flag if flag.starts_with('-') => return Err(format!("unknown option `{flag}`")),
             _ if word.is_some() => return Err(format!("one command at a time: `{argument}` is one too many")),
             _ => word = Some(argument),
         }
     }
-    if out.is_some() && word.as_deref() != Some("picture") {
-        return Err("`--out` goes with `picture` only".to_owned());
+    command(word.as_deref().ok_or("which command?")?, given)
+}
+
+fn command(word: &str, given: Given) -> Result<Command, String> {
+    if let Some(stray) = given.stray(word) {
+        return Err(format!("`{stray}` does not go with `{word}`"));
     }
-    match word.as_deref() {
-        None => Err("which command?".to_owned()),
-        Some("help") => Ok(Command::Help),
-        Some("setup") => Ok(Command::Setup(install)),
-        Some("demo") => Ok(Command::Demo(install)),
-        Some("test") => Ok(Command::Test(install)),
-        Some("picture") => Ok(Command::Picture { install, out }),
-        Some(other) => Err(format!("unknown command `{other}`")),
+    if given.only.is_some() && given.seed.is_none() {
+        return Err("`--only` goes with `--seed`".to_owned());
     }
+    let install = if given.no_install { Install::OnlyCheck } else { Install::Allowed };
+    match word {
+        "help" => Ok(Command::Help),
+        "setup" => Ok(Command::Setup(install)),
+        "demo" => Ok(Command::Demo(install)),
+        "test" => Ok(Command::Test(install)),
+        "picture" => Ok(Command::Picture { install, out: given.out }),
+        "bench" => Ok(Command::Bench { install, parts: given.parts }),
+        "criteria" => Ok(Command::Criteria),
+        "soak" => {
+            let kills = given.kills.unwrap_or(SoakOptions::default().kills);
+            let Given { seed, only, minutes, .. } = given;
+            Ok(Command::Soak { install, options: SoakOptions { kills, seed, only, minutes } })
+        }
+        other => Err(format!("unknown command `{other}`")),
+    }
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("`{text}` is no number"))
 }
 
 #[cfg(test)]
@@ -92,7 +165,32 @@ mod tests {
         assert_eq!(parsed("picture"), Ok(picture(None)));
         assert_eq!(parsed("picture --out a.svg"), Ok(picture(Some("a.svg"))));
         assert!(parsed("picture --out").is_err_and(|why| why.contains("`--out` needs")));
-        assert!(parsed("demo --out a.svg").is_err_and(|why| why.contains("`picture` only")));
+        assert!(parsed("demo --out a.svg").is_err_and(|why| why.contains("`--out` does not go with `demo`")));
+    }
+
+    #[test]
+    fn a_soak_takes_numbers_and_repeats_a_round_only_with_its_seed() {
+        let soak = |kills, seed, only| {
+            let options = SoakOptions { kills, seed, only, minutes: None };
+            Ok(Command::Soak { install: Install::Allowed, options })
+        };
+        assert_eq!(parsed("soak"), soak(1000, None, None));
+        assert_eq!(parsed("soak --kills 25 --seed 7"), soak(25, Some(7), None));
+        assert_eq!(parsed("soak --seed 7 --only 3"), soak(1000, Some(7), Some(3)));
+        assert!(parsed("soak --only 3").is_err_and(|why| why.contains("--seed")));
+        assert!(parsed("soak --kills many").is_err_and(|why| why.contains("`many`")));
+        assert!(parsed("bench --kills 3").is_err_and(|why| why.contains("`--kills`")));
+    }
+
+    #[test]
+    fn a_benchmark_measures_what_is_named() {
+        let bench = |parts: &[&str]| {
+            let parts = parts.iter().map(|&part| part.to_owned()).collect();
+            Ok(Command::Bench { install: Install::Allowed, parts })
+        };
+        assert_eq!(parsed("bench"), bench(&[]));
+        assert_eq!(parsed("bench --part start --part stop"), bench(&["start", "stop"]));
+        assert_eq!(parsed("criteria"), Ok(Command::Criteria));
     }
 
     #[test]

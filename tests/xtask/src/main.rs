@@ -1,28 +1,36 @@
-//! `cargo xtask`: set-up, demo, checks and a picture, from a fresh clone with nothing but Rust.
+//! `cargo xtask`: set-up, demo, checks, measurements and a picture, from a fresh clone with nothing but Rust.
 //!
 //! ```text
 //!   setup ──► what the engines need to be built (and, for the checks, what the tests call), installed if it is missing
 //!     │
 //!     ├──► demo   build the three programs, run the bundled recording, judge what comes out
 //!     ├──► picture   run what is built, measure its memory from outside, draw it
+//!     ├──► bench     measure processes, write the results ──► criteria   the specification's page from all results
+//!     ├──► soak      kill and resume real runs, compare with an undisturbed one
 //!     └──► test   every check, one after the other; the last line counts them
 //! ```
 //!
 //! The standard library only: this crate has to build before anything is installed.
 
 mod args;
+mod bench;
 mod binaries;
 mod boundaries;
 mod chart;
 mod checks;
+mod criteria;
 mod demo;
+mod json;
 mod ledger;
 mod leftovers;
 mod outside;
 mod picture;
 mod plot;
+mod results;
+mod rng;
 mod run;
 mod setup;
+mod soak;
 mod sources;
 mod tests_report;
 mod tools;
@@ -68,6 +76,15 @@ fn execute(command: Command) -> Result<ExitCode, String> {
         Command::Picture { install, out } => {
             setup::ensure(&[tools::Tool::Ffmpeg], install)?;
             picture::run(&Workspace::find()?, out)
+        }
+        Command::Bench { install, parts } => {
+            setup::ensure(tools::FOR_BUILD, install)?;
+            bench::run(&Workspace::find()?, &parts)
+        }
+        Command::Criteria => criteria::write(&Workspace::find()?),
+        Command::Soak { install, options } => {
+            setup::ensure(&[tools::Tool::Ffmpeg], install)?;
+            soak::run(&Workspace::find()?, options)
         }
         Command::Test(install) => {
             setup::ensure(tools::FOR_CHECKS, install)?;

@@ -20,7 +20,7 @@ pub(crate) fn sample(seconds: f64, supervisor: u32) -> Option<Sample> {
 }
 
 /// Each thread has a list of its own.
-fn children(parent: u32) -> Vec<u32> {
+pub(crate) fn children(parent: u32) -> Vec<u32> {
     let threads = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
     let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
     lists.flat_map(|list| parse_children(&list)).collect()
@@ -41,13 +41,19 @@ fn memory(pid: u32) -> Option<f64> {
     anonymous_mebibytes(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
+/// All that is in memory, files included.
+pub(crate) fn resident_mebibytes(pid: u32) -> Option<f64> {
+    Some(kibibytes(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmRSS:")? / 1024.0)
+}
+
 /// In memory or swapped out. A process that has ended but was not reaped has no such lines.
 fn anonymous_mebibytes(status: &str) -> Option<f64> {
-    let kibibytes = |name: &str| -> Option<f64> {
-        let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
-        rest.trim().strip_suffix("kB")?.trim().parse().ok()
-    };
-    Some((kibibytes("RssAnon:")? + kibibytes("VmSwap:").unwrap_or(0.0)) / 1024.0)
+    Some((kibibytes(status, "RssAnon:")? + kibibytes(status, "VmSwap:").unwrap_or(0.0)) / 1024.0)
+}
+
+fn kibibytes(status: &str, name: &str) -> Option<f64> {
+    let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
+    rest.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 #[cfg(test)]
