@@ -3,7 +3,9 @@
 //! # The life of a worker
 //!
 //! ```text
-//!  close what was inherited ─► stdin: Endpoint ─► connect ─► preamble ─► read Hello ─► sandbox ─► threads ─► Hello ─► serve ─► _exit
+//!  close what was inherited ─► stdin: Endpoint ─► connect ─► preamble ─┐
+//!  ┌──────────────────────────────────────────────────────────────────┘
+//!  └─► read Hello ─► sandbox ─► threads ─► Hello ─► serve ─► _exit
 //! ```
 //!
 //! The order matters. The sandbox binds the calling thread and those it starts later, so no thread may exist

@@ -52,7 +52,7 @@ impl Keeping {
             }
             Err(held @ JournalError::HeldBy { .. }) => return Err(JobError::Held(held)),
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(|cause| format!(" ({cause})")).unwrap_or_default();
+                let cause = cause(&error);
                 keeping.tell("journal", format!("{error}{cause}; an interruption will cost all work"));
                 // The fold wants to begin with its header, on disk or not.
                 let _ = keeping.progress.apply(Record::Header(header.clone()));
@@ -104,7 +104,7 @@ impl Keeping {
     }
 
     fn stumble(&mut self, error: &AppendError, was_behind: bool) {
-        let cause = std::error::Error::source(error).map(|cause| format!(" ({cause})")).unwrap_or_default();
+        let cause = cause(error);
         if matches!(error, AppendError::Io { broken: false, .. }) {
             if !was_behind {
                 let message = format!("{error}{cause}; the run goes on, and what it does now is not safe yet");
@@ -160,6 +160,11 @@ impl Keeping {
         }
         self.told
     }
+}
+
+/// What lies behind an error, in brackets, where there is something.
+fn cause(error: &dyn std::error::Error) -> String {
+    error.source().map(|cause| format!(" ({cause})")).unwrap_or_default()
 }
 
 /// The header for a recording and a speech model.

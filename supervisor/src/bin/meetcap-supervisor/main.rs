@@ -22,12 +22,14 @@ use render::Terminal;
 fn main() -> process::ExitCode {
     let cli = Cli::parse();
     let common = match &cli.command {
-        Command::Ps(args) => return ps::print(args.json).code().into(),
-        Command::Run(args) => &args.common,
-        Command::Summarize(args) => &args.common,
-        Command::Demo(args) => &args.common,
+        Command::Run(args) => Some(&args.common),
+        Command::Summarize(args) => Some(&args.common),
+        Command::Demo(args) => Some(&args.common),
+        Command::Ps(_) => None,
     };
-    log_to_stderr(common);
+    if let Some(common) = common {
+        log_to_stderr(common);
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

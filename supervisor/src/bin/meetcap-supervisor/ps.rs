@@ -11,6 +11,8 @@ use meetcap_supervisor::output::text::clock;
 use meetcap_supervisor::registry::{self, Running};
 use serde::Serialize;
 
+use super::render::{printable, turns_direction};
+
 /// Characters of a name that are shown. Nothing is cut in JSON.
 const WIDEST_MODEL: usize = 32;
 const WIDEST_FILE: usize = 64;
@@ -81,16 +83,6 @@ fn phase(run: &Running) -> String {
 /// Seconds; none when the clock was set back meanwhile.
 fn running_for(run: &Running, now: SystemTime) -> f64 {
     now.duration_since(run.started).unwrap_or_default().as_secs_f64()
-}
-
-/// What a name may do to a terminal is taken out of it: control characters, of which every escape sequence needs
-/// one, and the marks that turn the direction of writing.
-fn printable(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control() && !turns_direction(*c)).collect()
-}
-
-fn turns_direction(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Cut in the middle: a path is known by where it begins and by its file's name.

@@ -275,9 +275,14 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// Speech and names on a terminal: no control characters.
+/// What speech and names may do to a terminal is taken out of them: control characters, of which every escape
+/// sequence needs one, and the marks that turn the direction of writing.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
+    text.chars().filter(|c| !c.is_control() && !turns_direction(*c)).collect()
+}
+
+pub(crate) fn turns_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
