@@ -11,8 +11,10 @@ pub struct ProtocolVersion(u32);
 impl ProtocolVersion {
     /// Plan, load, process in units, acknowledge, unload.
     pub const FIRST: Self = Self(1);
+    /// A plan may ask what set-ups take; loads name one; jobs of exact length.
+    pub const SIZED: Self = Self(2);
     /// The version this build speaks.
-    pub const CURRENT: Self = Self::FIRST;
+    pub const CURRENT: Self = Self::SIZED;
 
     /// Takes the number found in a preamble.
     pub const fn from_wire(number: u32) -> Self {

@@ -16,7 +16,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use meetcap_protocol::payload::Role;
-use meetcap_protocol::payload::llm::{Llm, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmPlanReport, LlmPlanRequest};
+use meetcap_protocol::payload::llm::{
+    Llm, LlmCount, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmPlanReport, LlmPlanRequest, LlmSetup, LlmSize,
+};
 use meetcap_protocol::payload::stt::{Stt, SttItem, SttJob, SttLoad, SttOutput};
 use meetcap_protocol::{LoadReport, SandboxStatus, Spoken, WirePath};
 use tokio_util::sync::CancellationToken;
@@ -126,6 +128,21 @@ impl<R: Role> Slot<R> {
         self.holding = Holding::Planned(worker);
         self.facts.load += started.elapsed();
         Ok(report)
+    }
+
+    /// Asks a worker that has planned for more.
+    async fn plan_further(&mut self, request: R::PlanRequest) -> Result<R::PlanReport, JobError> {
+        match std::mem::replace(&mut self.holding, Holding::Empty) {
+            Holding::Planned(worker) => {
+                let (worker, report) = worker.plan(request).await.map_err(|exit| self.failed(exit))?;
+                self.holding = Holding::Planned(worker);
+                Ok(report)
+            }
+            other => {
+                self.holding = other;
+                Err(JobError::Internal("there is no worker that could plan further".to_owned()))
+            }
+        }
     }
 
     async fn load(&mut self, load: R::Load) -> Result<(), JobError> {
@@ -259,7 +276,7 @@ impl SttService {
         first_unit: u64,
         update: impl FnMut(Update<SttItem>) -> Result<(), String> + Send,
     ) -> Result<SttOutput, JobError> {
-        let job = SttJob { audio: WirePath::from(self.audio.as_path()), language, first_unit };
+        let job = SttJob { audio: WirePath::from(self.audio.as_path()), language, first_unit, exact_tokens: None };
         self.slot.process(job, update).await
     }
 }
@@ -302,6 +319,8 @@ pub struct SummaryRequest {
     pub instructions: String,
     pub lines: Vec<Spoken>,
     pub max_tokens: u32,
+    /// Make exactly so many tokens; for measurements.
+    pub exact: bool,
     pub seed: u32,
     pub temperature: f32,
 }
@@ -311,24 +330,40 @@ pub struct SummaryRequest {
 pub struct LlmService {
     slot: Slot<Llm>,
     threads: u16,
-    n_ctx: Option<u32>,
+    setup: Option<LlmSetup>,
     cpu_only: bool,
 }
 
 impl LlmService {
     /// A worker may read this model and nothing else.
     pub fn new(host: Host, model: Model, threads: u16) -> Self {
-        Self { slot: Slot::new(host, model), threads, n_ctx: None, cpu_only: false }
+        Self { slot: Slot::new(host, model), threads, setup: None, cpu_only: false }
     }
 
     /// Starts the worker and counts the lines' tokens with the model's own vocabulary.
     ///
     /// # Errors
     /// How the worker ended.
-    pub async fn plan(&mut self, instructions: String, lines: Vec<Spoken>) -> Result<LlmPlanReport, JobError> {
+    pub async fn plan(&mut self, instructions: String, lines: Vec<Spoken>) -> Result<LlmCount, JobError> {
         let model = self.slot.model.path.clone();
-        let request = LlmPlanRequest { model: WirePath::from(model.as_path()), instructions, lines };
-        self.slot.plan(request, vec![model]).await
+        let request = LlmPlanRequest::Count { model: WirePath::from(model.as_path()), instructions, lines };
+        match self.slot.plan(request, vec![model]).await? {
+            LlmPlanReport::Counted(count) => Ok(count),
+            LlmPlanReport::Sized(_) => Err(JobError::Internal("the worker sized where it should count".to_owned())),
+        }
+    }
+
+    /// Asks the planned worker what these set-ups would take; nothing is allocated.
+    ///
+    /// # Errors
+    /// How the worker ended; there has to be a [plan](Self::plan).
+    pub async fn size(&mut self, setups: Vec<LlmSetup>) -> Result<Vec<LlmSize>, JobError> {
+        let model = WirePath::from(self.slot.model.path.as_path());
+        let asked = setups.len();
+        match self.slot.plan_further(LlmPlanRequest::Size { model, setups }).await? {
+            LlmPlanReport::Sized(sizes) if sizes.len() == asked => Ok(sizes),
+            _ => Err(JobError::Internal("the worker did not size what it was asked to".to_owned())),
+        }
     }
 
     /// Leaves the GPU alone from the next load on.
@@ -336,9 +371,9 @@ impl LlmService {
         self.cpu_only = cpu_only;
     }
 
-    /// Sets the context that `load_model` will allocate, in tokens.
-    pub fn set_context(&mut self, n_ctx: u32) {
-        self.n_ctx = Some(n_ctx);
+    /// Sets what `load_model` will lay out.
+    pub fn set_setup(&mut self, setup: LlmSetup) {
+        self.setup = Some(setup);
     }
 
     /// Summarises one chunk; `delta` gets the answer piece by piece.
@@ -350,17 +385,20 @@ impl LlmService {
         request: SummaryRequest,
         update: impl FnMut(Update<LlmItem>) -> Result<(), String> + Send,
     ) -> Result<LlmOutput, JobError> {
-        let SummaryRequest { instructions, lines, max_tokens, seed, temperature } = request;
-        let job = LlmJob { instructions, lines, max_tokens, seed, temperature };
+        let SummaryRequest { instructions, lines, max_tokens, exact, seed, temperature } = request;
+        let job = LlmJob { instructions, lines, max_tokens, exact, seed, temperature };
         self.slot.process(job, update).await
     }
 }
 
 impl ModelService for LlmService {
     async fn load_model(&mut self) -> Result<(), JobError> {
-        let n_ctx = self.n_ctx.ok_or_else(|| JobError::Internal("no context was planned".to_owned()))?;
+        let mut setup = self.setup.ok_or_else(|| JobError::Internal("no context was planned".to_owned()))?;
+        if self.cpu_only {
+            setup.gpu_layers = Some(0);
+        }
         let model = WirePath::from(self.slot.model.path.as_path());
-        self.slot.load(LlmLoad { model, n_ctx, threads: self.threads, gpu_layers: self.cpu_only.then_some(0) }).await
+        self.slot.load(LlmLoad { model, setup, threads: self.threads }).await
     }
 
     async fn unload_model(&mut self) -> Option<WorkerExit> {

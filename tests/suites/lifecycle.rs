@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use meetcap_protocol::payload::llm::{KvType, LlmSetup};
 use meetcap_protocol::payload::stt::SttItem;
 use meetcap_protocol::{FaultKind, IllegalTransition, LifecycleEvent, LifecycleState, Spoken};
 use meetcap_supervisor::event::{Event, EventSink, Stamped};
@@ -21,6 +22,7 @@ use meetcap_tests::{bins, processes};
 use nix::sys::signal::Signal;
 use tokio_util::sync::CancellationToken;
 
+const SETUP: LlmSetup = LlmSetup { n_ctx: 512, kv: KvType::F16, gpu_layers: None, map_weights: false };
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Short, so that a hung worker does not make a slow test.
@@ -174,7 +176,14 @@ fn a_speech_service_loads_transcribes_and_unloads() {
 
 fn request() -> SummaryRequest {
     let instructions = "Summarise.".to_owned();
-    SummaryRequest { instructions, lines: vec!["One.".into()], max_tokens: 100, seed: 0, temperature: 0.0 }
+    SummaryRequest {
+        instructions,
+        lines: vec!["One.".into()],
+        max_tokens: 100,
+        exact: false,
+        seed: 0,
+        temperature: 0.0,
+    }
 }
 
 #[test]
@@ -185,7 +194,7 @@ fn a_summary_service_plans_loads_answers_twice_and_unloads() {
         let report = llm.plan("Summarise.".to_owned(), vec![Spoken::from("One.")]).await.expect("planned");
         assert_eq!(report.lines, [10]);
         assert!(!llm.is_loaded() && !stage.gate.is_taken(), "planning holds no model");
-        llm.set_context(512);
+        llm.set_setup(SETUP);
         llm.load_model().await.expect("loaded");
         for _ in 0..2 {
             let mut answer = String::new();
@@ -212,7 +221,7 @@ fn a_second_model_waits_until_the_first_worker_is_reaped() {
         stt.load_model().await.expect("loaded");
         let first = stage.workers();
         llm.plan(String::new(), vec!["One.".into()]).await.expect("planned beside a loaded model");
-        llm.set_context(512);
+        llm.set_setup(SETUP);
         let (loaded, exit) = tokio::join!(
             async {
                 llm.load_model().await.expect("loaded");

@@ -5,7 +5,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use meetcap_protocol::payload::llm::{Finish, Llm, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmPlanReport, LlmPlanRequest};
+use meetcap_protocol::payload::llm::{
+    Finish, KvType, Llm, LlmCount, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmPlanReport, LlmPlanRequest, LlmSetup,
+};
 use meetcap_protocol::runtime::{Conversation, Engine, JobContext, LoadContext, WorkerExitCode, serve};
 use meetcap_protocol::version::BuildVersion;
 use meetcap_protocol::{FaultKind, FromWorker, LoadReport, SupervisorHello, ToWorker, WirePath, WorkerFault};
@@ -27,7 +29,13 @@ impl Engine for TestEngine {
     type Role = Llm;
 
     fn plan(&mut self, request: &LlmPlanRequest) -> Result<LlmPlanReport, WorkerFault> {
-        Ok(LlmPlanReport { trained_context: 512, overhead: 7, lines: vec![1; request.lines.len()] })
+        match request {
+            LlmPlanRequest::Count { lines, .. } => {
+                let lines = vec![1; lines.len()];
+                Ok(LlmPlanReport::Counted(LlmCount { trained_context: 512, overhead: 7, lines }))
+            }
+            LlmPlanRequest::Size { .. } => Ok(LlmPlanReport::Sized(Vec::new())),
+        }
     }
 
     fn load(&mut self, _load: &LlmLoad, context: &LoadContext<Llm>) -> Result<LoadReport, WorkerFault> {
@@ -117,12 +125,13 @@ impl Peer {
 
 fn plan() -> Order {
     let model = WirePath::from(std::path::Path::new("m"));
-    Order::Plan(LlmPlanRequest { model, instructions: String::new(), lines: vec!["a".into(), "b".into()] })
+    Order::Plan(LlmPlanRequest::Count { model, instructions: String::new(), lines: vec!["a".into(), "b".into()] })
 }
 
 fn load() -> Order {
     let model = WirePath::from(std::path::Path::new("m"));
-    Order::Load(LlmLoad { model, n_ctx: 512, threads: 1, gpu_layers: None })
+    let setup = LlmSetup { n_ctx: 512, kv: KvType::F16, gpu_layers: None, map_weights: false };
+    Order::Load(LlmLoad { model, setup, threads: 1 })
 }
 
 fn job() -> Order {
@@ -130,6 +139,7 @@ fn job() -> Order {
         instructions: String::new(),
         lines: vec![WORDS.into()],
         max_tokens: 1,
+        exact: false,
         seed: 0,
         temperature: 0.0,
     })
@@ -146,7 +156,8 @@ fn a_worker_plans_loads_works_twice_and_leaves() {
         });
         peer.order(&plan());
         let Message::Planned(report) = peer.hear() else { panic!("a plan was asked for") };
-        assert_eq!(report.lines, [1, 1]);
+        let LlmPlanReport::Counted(count) = report else { panic!("not counted") };
+        assert_eq!(count.lines, [1, 1]);
         peer.order(&load());
         assert!(matches!(peer.hear(), Message::LoadProgress { .. }));
         assert!(matches!(peer.hear(), Message::Loaded(_)));

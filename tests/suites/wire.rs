@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use meetcap_protocol::codec::{self, CodecError, Envelope};
 use meetcap_protocol::endpoint::Token;
-use meetcap_protocol::payload::llm::{Finish, Llm, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmPlanReport, LlmPlanRequest};
+use meetcap_protocol::payload::llm::{
+    Finish, KvType, Llm, LlmCount, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmParts, LlmPlanReport, LlmPlanRequest,
+    LlmSetup, LlmSize,
+};
 use meetcap_protocol::payload::stt::{AudioInfo, DropReason, Segment, Stt, SttItem, SttJob, SttLoad, SttOutput};
 use meetcap_protocol::preamble::{Preamble, PreambleReply, Refusal};
 use meetcap_protocol::version::{BuildVersion, Older, ProtocolVersion};
@@ -24,22 +27,22 @@ fn wire_path(path: &str) -> WirePath {
     WirePath::from(Path::new(path))
 }
 
-fn to_worker<R: Role>(plan: R::PlanRequest, load: R::Load, job: R::Job) -> Vec<(&'static str, ToWorker<R>)> {
+fn to_worker<R: Role>(plans: Vec<R::PlanRequest>, load: R::Load, job: R::Job) -> Vec<(&'static str, ToWorker<R>)> {
     let hello = SupervisorHello {
         readable: vec![wire_path("/models/ü.bin"), wire_path("/audio/a b.wav")],
         scratch: Some(wire_path("/scratch")),
         heartbeat: Duration::from_millis(1500),
     };
-    let messages = vec![
-        ToWorker::Hello(hello),
-        ToWorker::Plan(plan),
+    let mut messages = vec![ToWorker::Hello(hello)];
+    messages.extend(plans.into_iter().map(ToWorker::Plan));
+    messages.extend([
         ToWorker::Load(load),
         ToWorker::Process(job),
         ToWorker::Committed { unit: 0x0102_0304_0506_0708 },
         ToWorker::Acknowledge,
         ToWorker::Cancel,
         ToWorker::Unload,
-    ];
+    ]);
     // A new variant stops the build here; then it also belongs into the list above.
     let name = |message: &ToWorker<R>| match message {
         ToWorker::Hello(_) => "Hello",
@@ -55,7 +58,7 @@ fn to_worker<R: Role>(plan: R::PlanRequest, load: R::Load, job: R::Job) -> Vec<(
 }
 
 fn from_worker<R: Role>(
-    report: R::PlanReport,
+    reports: Vec<R::PlanReport>,
     items: Vec<R::Item>,
     outputs: Vec<R::Output>,
 ) -> Vec<(&'static str, FromWorker<R>)> {
@@ -66,7 +69,6 @@ fn from_worker<R: Role>(
         hello(SandboxStatus::Partial { why: "no network rules".to_owned() }),
         hello(SandboxStatus::None { why: "not built".to_owned() }),
         FromWorker::Heartbeat,
-        FromWorker::Planned(report),
         FromWorker::LoadProgress { fraction: 0.25 },
         FromWorker::Loaded(LoadReport { engine: "whisper.cpp".to_owned(), device: "cpu".to_owned() }),
         FromWorker::UnitStarted { unit: 9, start: 243.0, end: 270.0 },
@@ -75,6 +77,7 @@ fn from_worker<R: Role>(
         FromWorker::UnitDone { unit: 9 },
         FromWorker::Unloaded,
     ];
+    messages.extend(reports.into_iter().map(FromWorker::Planned));
     messages.extend(items.into_iter().map(FromWorker::Item));
     messages.extend(outputs.into_iter().map(FromWorker::Done));
     let kinds = [
@@ -114,7 +117,12 @@ type FromLlm = Vec<(&'static str, FromWorker<Llm>)>;
 
 fn stt() -> (ToStt, FromStt) {
     let load = SttLoad { model: wire_path("/models/ü.bin"), threads: 4, gpu: true };
-    let job = SttJob { audio: wire_path("/audio/a b.wav"), language: Some("en".to_owned()), first_unit: 3 };
+    let job = SttJob {
+        audio: wire_path("/audio/a b.wav"),
+        language: Some("en".to_owned()),
+        first_unit: 3,
+        exact_tokens: None,
+    };
     let segment = Segment { start: 1.5, end: 2.75, text: "Grüße, all.".into(), confidence: Some(0.5) };
     let items = vec![
         SttItem::Audio(AudioInfo { sample_rate: 44_100, channels: 2, duration: Some(61.5) }),
@@ -123,19 +131,26 @@ fn stt() -> (ToStt, FromStt) {
         SttItem::Damaged { at: 5.0, detail: "bad frame".to_owned() },
     ];
     let output = SttOutput { sample_rate: 44_100, duration: 61.5, language: "en".to_owned(), units: 3 };
-    (to_worker((), load, job), from_worker((), items, vec![output]))
+    (to_worker(vec![()], load, job), from_worker(vec![()], items, vec![output]))
 }
 
 fn llm() -> (ToLlm, FromLlm) {
     let (instructions, lines) = ("Summarise.".to_owned(), vec!["One.".into(), "Two.".into()]);
     let model = wire_path("/models/a.gguf");
-    let plan = LlmPlanRequest { model: model.clone(), instructions: instructions.clone(), lines: lines.clone() };
-    let load = LlmLoad { model, n_ctx: 4096, threads: 4, gpu_layers: Some(33) };
-    let job = LlmJob { instructions, lines, max_tokens: 512, seed: 42, temperature: 0.25 };
-    let report = LlmPlanReport { trained_context: 512, overhead: 20, lines: vec![3, 4] };
+    let plan = LlmPlanRequest::Count { model: model.clone(), instructions: instructions.clone(), lines: lines.clone() };
+    let setup = LlmSetup { n_ctx: 4096, kv: KvType::Q8_0, gpu_layers: Some(33), map_weights: false };
+    let size = LlmPlanRequest::Size { model: model.clone(), setups: vec![setup] };
+    let load = LlmLoad { model, setup, threads: 4 };
+    let job = LlmJob { instructions, lines, max_tokens: 512, exact: false, seed: 42, temperature: 0.25 };
+    let report = LlmPlanReport::Counted(LlmCount { trained_context: 512, overhead: 20, lines: vec![3, 4] });
+    let host = LlmParts { weights: 1 << 30, context: 2 << 20, compute: 3 << 20 };
+    let sized = LlmPlanReport::Sized(vec![LlmSize { host, gpu: LlmParts::default() }]);
     let output = |finish| LlmOutput { finish, prompt_tokens: 27, answer_tokens: 100 };
     let outputs = vec![output(Finish::EndOfText), output(Finish::TokenLimit)];
-    (to_worker(plan, load, job), from_worker(report, vec![LlmItem::Delta("A pièce".into())], outputs))
+    (
+        to_worker(vec![plan, size], load, job),
+        from_worker(vec![report, sized], vec![LlmItem::Delta("A pièce".into())], outputs),
+    )
 }
 
 fn golden_file(role: &str) -> PathBuf {
@@ -213,7 +228,7 @@ fn preamble(version: ProtocolVersion) -> [u8; Preamble::LEN] {
 
 const PREAMBLE: &str = "6d65657463617057010000000101000\
     0a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf";
-const ACCEPTED: &str = "6d656574636170530100000000000000";
+const ACCEPTED: &str = "6d656574636170530200000000000000";
 
 #[test]
 fn the_preamble_is_frozen() {

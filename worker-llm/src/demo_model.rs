@@ -8,7 +8,6 @@ use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use meetcap_protocol::Spoken;
-use meetcap_protocol::payload::llm::LlmPlanRequest;
 
 use crate::prompt::Frame;
 use crate::template::INTRODUCTION;
@@ -93,12 +92,7 @@ fn no_line_can_forge_a_control_token() {
 #[test]
 fn the_plan_bounds_the_prompt_of_every_run_of_lines() {
     let lines = odd_lines(60);
-    let request = LlmPlanRequest {
-        model: Path::new("unused").into(),
-        instructions: INSTRUCTIONS.to_owned(),
-        lines: lines.clone(),
-    };
-    let report = plan::count(model(), &request).expect("it counts");
+    let report = plan::count(model(), INSTRUCTIONS, &lines).expect("it counts");
     assert_eq!(report.trained_context, 512);
     let vocabulary = ModelVocabulary::of(model());
     let frame = Frame::of_model(model(), &vocabulary, INSTRUCTIONS).expect("the template renders");

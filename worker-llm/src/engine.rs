@@ -47,17 +47,25 @@ impl Engine for LlmEngine {
     type Role = Llm;
 
     fn plan(&mut self, request: &LlmPlanRequest) -> Result<LlmPlanReport, WorkerFault> {
-        let path = request.model.to_path();
-        model_file::check(&path)?;
-        let params = LlamaModelParams::default().with_vocab_only(true).with_n_gpu_layers(0);
-        let model = open(self.backend()?, &path, &params)?;
-        plan::count(&model, request)
+        match request {
+            LlmPlanRequest::Count { model, instructions, lines } => {
+                let path = model.to_path();
+                model_file::check(&path)?;
+                let params = LlamaModelParams::default().with_vocab_only(true).with_n_gpu_layers(0);
+                let model = open(self.backend()?, &path, &params)?;
+                plan::count(&model, instructions, lines).map(LlmPlanReport::Counted)
+            }
+            LlmPlanRequest::Size { .. } => {
+                Err(WorkerFault::new(FaultKind::BadInput, "this worker does not size set-ups yet"))
+            }
+        }
     }
 
     fn load(&mut self, load: &LlmLoad, context: &LoadContext<Llm>) -> Result<LoadReport, WorkerFault> {
         let path = load.model.to_path();
-        if !(1..=LONGEST_CONTEXT).contains(&load.n_ctx) {
-            let detail = format!("a context of {} tokens is out of range; ask for 1 to {LONGEST_CONTEXT}", load.n_ctx);
+        if !(1..=LONGEST_CONTEXT).contains(&load.setup.n_ctx) {
+            let detail =
+                format!("a context of {} tokens is out of range; ask for 1 to {LONGEST_CONTEXT}", load.setup.n_ctx);
             return Err(WorkerFault::new(FaultKind::BadInput, detail));
         }
         if model_file::check(&path)?.tensors == 0 {
@@ -66,7 +74,7 @@ impl Engine for LlmEngine {
         }
         let backend = self.backend()?;
         let device = gpu(backend);
-        let layers = if device.is_some() { load.gpu_layers.unwrap_or(u32::MAX) } else { 0 };
+        let layers = if device.is_some() { load.setup.gpu_layers.unwrap_or(u32::MAX) } else { 0 };
         let params = LlamaModelParams::default()
             .with_n_gpu_layers(layers)
             // On the CPU llama.cpp repacks the weights and would keep the mapped ones besides.
@@ -76,13 +84,13 @@ impl Engine for LlmEngine {
         drop(params);
         context.cancel().check()?;
         log::start();
-        let size = ContextSize { n_ctx: load.n_ctx, threads: load.threads, gpu: layers > 0 };
-        let room = Context::new(model, size).ok_or_else(|| no_room(load.n_ctx))?;
+        let size = ContextSize { n_ctx: load.setup.n_ctx, threads: load.threads, gpu: layers > 0 };
+        let room = Context::new(model, size).ok_or_else(|| no_room(load.setup.n_ctx))?;
         if !room.continues_text() {
             let detail = format!("{} does not continue text; use a model made for chat", path.display());
             return Err(WorkerFault::new(FaultKind::ModelInvalid, detail));
         }
-        self.loaded = Some(Loaded { context: room, n_ctx: load.n_ctx });
+        self.loaded = Some(Loaded { context: room, n_ctx: load.setup.n_ctx });
         let device = device.filter(|_| layers > 0).unwrap_or_else(|| "cpu".to_owned());
         Ok(LoadReport { engine: "llama.cpp".to_owned(), device })
     }

@@ -2,8 +2,8 @@
 //! into chunks by these counts, so they must never be too small (see [`crate::prompt`]).
 
 use llama_cpp_2::model::LlamaModel;
-use meetcap_protocol::WorkerFault;
-use meetcap_protocol::payload::llm::{LlmPlanReport, LlmPlanRequest};
+use meetcap_protocol::payload::llm::LlmCount;
+use meetcap_protocol::{Spoken, WorkerFault};
 
 use crate::prompt::Frame;
 use crate::vocabulary::ModelVocabulary;
@@ -12,13 +12,13 @@ use crate::vocabulary::ModelVocabulary;
 ///
 /// # Errors
 /// `ModelInvalid` when the model's chat template cannot be used.
-pub(crate) fn count(model: &LlamaModel, request: &LlmPlanRequest) -> Result<LlmPlanReport, WorkerFault> {
+pub(crate) fn count(model: &LlamaModel, instructions: &str, lines: &[Spoken]) -> Result<LlmCount, WorkerFault> {
     let vocabulary = ModelVocabulary::of(model);
-    let frame = Frame::of_model(model, &vocabulary, &request.instructions)?;
-    Ok(LlmPlanReport {
+    let frame = Frame::of_model(model, &vocabulary, instructions)?;
+    Ok(LlmCount {
         trained_context: trained_context(model),
         overhead: narrow(frame.overhead()),
-        lines: request.lines.iter().map(|line| narrow(frame.line(line))).collect(),
+        lines: lines.iter().map(|line| narrow(frame.line(line))).collect(),
     })
 }
 

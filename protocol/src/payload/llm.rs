@@ -20,18 +20,31 @@ impl Role for Llm {
     type Output = LlmOutput;
 }
 
-/// Count these lines with the model's own vocabulary.
+/// What to find out without reading weights. May be asked more than once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LlmPlanRequest {
-    pub model: WirePath,
-    /// What the model is told to do; stands before the transcript.
-    pub instructions: String,
-    pub lines: Vec<Spoken>,
+pub enum LlmPlanRequest {
+    /// Count these lines with the model's own vocabulary.
+    Count {
+        model: WirePath,
+        /// What the model is told to do; stands before the transcript.
+        instructions: String,
+        lines: Vec<Spoken>,
+    },
+    /// Tell what each of these set-ups would take, without allocating it.
+    Size { model: WirePath, setups: Vec<LlmSetup> },
+}
+
+/// The answer to a request of the same name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LlmPlanReport {
+    Counted(LlmCount),
+    /// In the order of the set-ups.
+    Sized(Vec<LlmSize>),
 }
 
 /// What was counted, in tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LlmPlanReport {
+pub struct LlmCount {
     /// The longest context the model was trained on; 0 when the file does not say.
     pub trained_context: u32,
     /// Chat template and instructions, without any line.
@@ -40,15 +53,53 @@ pub struct LlmPlanReport {
     pub lines: Vec<u32>,
 }
 
+/// How a model is laid out in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LlmSetup {
+    /// Tokens of context, prompt and answer together.
+    pub n_ctx: u32,
+    /// How keys and values of the context are kept.
+    pub kv: KvType,
+    /// Layers to keep on the GPU; `None` keeps all there if the worker is built for one.
+    pub gpu_layers: Option<u32>,
+    /// Use the weights where the file lies in the page cache instead of a copy. Only for weights that the engine
+    /// does not rearrange; it would keep both.
+    pub map_weights: bool,
+}
+
+/// The type of the KV cache's elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KvType {
+    F16,
+    /// About half of `F16`, for answers that hardly differ.
+    Q8_0,
+}
+
+/// What a set-up takes, in bytes, as the engine itself counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LlmSize {
+    /// In the machine's memory.
+    pub host: LlmParts,
+    /// In that of GPUs.
+    pub gpu: LlmParts,
+}
+
+/// One kind of memory, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LlmParts {
+    pub weights: u64,
+    /// The KV cache.
+    pub context: u64,
+    pub compute: u64,
+}
+
 /// Which model, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LlmLoad {
     pub model: WirePath,
-    /// Tokens of context to allocate, prompt and answer together.
-    pub n_ctx: u32,
+    pub setup: LlmSetup,
     pub threads: u16,
-    /// Layers to keep on the GPU; `None` keeps all there if the worker is built for one.
-    pub gpu_layers: Option<u32>,
 }
 
 /// One chunk.
@@ -58,6 +109,8 @@ pub struct LlmJob {
     pub lines: Vec<Spoken>,
     /// At most this many tokens of answer.
     pub max_tokens: u32,
+    /// Make exactly `max_tokens` tokens, whatever the model says: for measurements with weights that mean nothing.
+    pub exact: bool,
     pub seed: u32,
     /// 0 always takes the likeliest token, and the seed has no say.
     pub temperature: f32,

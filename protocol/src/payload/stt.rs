@@ -47,6 +47,9 @@ pub struct SttJob {
     pub language: Option<String>,
     /// Windows before this one are read and cut, but not transcribed.
     pub first_unit: u64,
+    /// Decode about so many tokens in each window, once and without a second try: for measurements with weights
+    /// that mean nothing.
+    pub exact_tokens: Option<u32>,
 }
 
 /// Streams out of a job.

@@ -23,6 +23,7 @@ fn read_one(process: &Process) -> Option<MemoryReading> {
         rss: kib(status.vmrss),
         vms: kib(status.vmsize),
         rss_peak: kib(status.vmhwm),
+        ..MemoryReading::default()
     })
 }
 

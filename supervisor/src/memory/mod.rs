@@ -12,7 +12,7 @@ mod reading;
 mod sampler;
 
 pub use ledger::{ExitRecord, Ledger, PhaseMemory, PhaseRecord};
-pub use reading::{Bytes, MemoryReading, MemoryUsage, SystemReading};
+pub use reading::{Bytes, GpuReading, Limit, LimitOf, MemoryReading, MemoryUsage, Pressure, SystemReading};
 pub(crate) use sampler::{Sampler, Samples};
 
 #[cfg(target_os = "linux")]

@@ -4,13 +4,15 @@
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-use super::{Bytes, SystemReading};
+use super::{Bytes, Limit, LimitOf, SystemReading};
 
 /// Memory of the machine now; zeros where the system does not tell.
 pub(crate) fn read_system() -> SystemReading {
     let what = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let Ok(system) = System::new_with_specifics(what) else { return SystemReading::default() };
-    SystemReading { total: Bytes(system.total_memory()), available: Bytes(system.available_memory()) }
+    let (total, available) = (Bytes(system.total_memory()), Bytes(system.available_memory()));
+    let machine = Limit { of: LimitOf::Machine, limit: total, used: total - available };
+    SystemReading { total, available, limits: vec![machine], ..SystemReading::default() }
 }
 
 /// `None` when the process is gone.

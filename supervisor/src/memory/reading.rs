@@ -81,6 +81,11 @@ pub struct MemoryReading {
     pub swapped: Bytes,
     /// Resident set: anonymous and file-backed together.
     pub rss: Bytes,
+    /// Held on graphics processors, where a driver tells.
+    pub gpu: Bytes,
+    /// Proportional set: resident pages, shared ones divided by their users. Costs more to read than the rest, so
+    /// it is known only where it was asked for.
+    pub pss: Option<Bytes>,
     /// Address space; says nothing about use.
     pub vms: Bytes,
     /// The kernel's own high-water mark of the resident set, where it keeps one.
@@ -90,7 +95,7 @@ pub struct MemoryReading {
 impl MemoryReading {
     /// What has to come back when the processes end.
     pub fn cost(&self) -> Bytes {
-        self.anonymous + self.swapped
+        self.anonymous + self.swapped + self.gpu
     }
 }
 
@@ -101,19 +106,92 @@ impl Add for MemoryReading {
             anonymous: self.anonymous + other.anonymous,
             file_backed: self.file_backed + other.file_backed,
             swapped: self.swapped + other.swapped,
+            gpu: self.gpu + other.gpu,
             rss: self.rss + other.rss,
+            pss: self.pss.zip(other.pss).map(|(one, other)| one + other),
             vms: self.vms + other.vms,
             rss_peak: self.rss_peak + other.rss_peak,
         }
     }
 }
 
-/// Memory of the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// Memory of the machine, and of whatever bounds this process more tightly.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SystemReading {
+    /// Of the machine.
     pub total: Bytes,
-    /// What can be had without swapping; the page cache counts as available.
+    /// Of the machine: what can be had without swapping; the page cache counts as available.
     pub available: Bytes,
+    /// Everything that bounds this process: the machine first, then the control groups above it that have a limit,
+    /// innermost first.
+    pub limits: Vec<Limit>,
+    /// How long tasks had to wait for memory, where the kernel tells.
+    pub pressure: Option<Pressure>,
+    /// Memory of graphics processors; empty where there is none or no driver tells.
+    pub gpus: Vec<GpuReading>,
+}
+
+/// One bound on memory and how far it is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    pub of: LimitOf,
+    pub limit: Bytes,
+    /// Without the page cache that can be given back.
+    pub used: Bytes,
+}
+
+/// Whose limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitOf {
+    Machine,
+    /// A control group, by its path as the kernel names it.
+    Cgroup(String),
+}
+
+/// Share of the last ten seconds in which tasks waited for memory, in percent (Linux: pressure stall information).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Pressure {
+    /// At least one task waited.
+    pub some: f64,
+    /// All tasks waited.
+    pub full: f64,
+}
+
+/// Memory of one graphics processor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuReading {
+    pub name: String,
+    pub total: Bytes,
+    pub free: Bytes,
+}
+
+impl Limit {
+    /// What is left below the limit.
+    pub fn available(&self) -> Bytes {
+        self.limit - self.used
+    }
+
+    /// Share that would be in use with `more` on top, in percent. An empty limit is full.
+    pub fn percent_with(&self, more: Bytes) -> f64 {
+        if self.limit == Bytes(0) { 100.0 } else { 100.0 * (self.used + more).as_mib() / self.limit.as_mib() }
+    }
+}
+
+impl SystemReading {
+    /// The bound with the least room, `None` where nothing could be read.
+    pub fn tightest(&self) -> Option<&Limit> {
+        self.limits.iter().min_by_key(|limit| limit.available())
+    }
+}
+
+impl fmt::Display for LimitOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Machine => f.write_str("this machine"),
+            Self::Cgroup(path) => write!(f, "control group {path}"),
+        }
+    }
 }
 
 /// The specification's figures (section 4.1).

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::ZonedDateTime;
 use meetcap_protocol::Spoken;
-use meetcap_protocol::payload::llm::{Finish, LlmItem, LlmPlanReport};
+use meetcap_protocol::payload::llm::{Finish, KvType, LlmCount, LlmItem, LlmSetup};
 
 use super::keeping::Keeping;
 use super::recovery::{Recovery, Spot};
@@ -151,7 +151,7 @@ async fn attempt(run: &mut Run, service: &mut LlmService, work: &mut Work<'_>) -
         .map_err(|refusal| JobError::Summary { detail: refusal.to_string() })?;
     let n_ctx = plan.n_ctx;
     work.begin(plan)?;
-    service.set_context(n_ctx);
+    service.set_setup(LlmSetup { n_ctx, kv: KvType::F16, gpu_layers: None, map_weights: false });
     if work.queue.as_ref().is_some_and(VecDeque::is_empty) {
         return Ok(());
     }
@@ -162,6 +162,7 @@ async fn attempt(run: &mut Run, service: &mut LlmService, work: &mut Work<'_>) -
             instructions: work.instructions.clone(),
             lines: work.lines[part.lines.clone()].to_vec(),
             max_tokens: part.max_tokens,
+            exact: false,
             seed: work.order.seed,
             temperature: TEMPERATURE,
         };
@@ -212,7 +213,7 @@ async fn ask(run: &Run, service: &mut LlmService, request: SummaryRequest) -> Re
 
 /// What to do instead of a part whose answer was cut: its halves, or, for a single line, the longest answer
 /// that the context has room for.
-fn retry(report: &LlmPlanReport, n_ctx: u32, part: &Part) -> Result<Vec<Part>, JobError> {
+fn retry(report: &LlmCount, n_ctx: u32, part: &Part) -> Result<Vec<Part>, JobError> {
     if let Some((first, second)) = summary::chunk::split(report, &part.lines) {
         return Ok([first, second].map(|lines| Part { lines, max_tokens: part.max_tokens }).into());
     }

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use meetcap_protocol::payload::llm::LlmPlanReport;
+use meetcap_protocol::payload::llm::LlmCount;
 
 /// Taken for the trained context of a model whose file does not tell it.
 pub const UNKNOWN_CONTEXT: u32 = 8192;
@@ -78,7 +78,7 @@ pub fn answer_tokens(transcript_tokens: u64, context: u32) -> u32 {
 ///
 /// # Errors
 /// [`Refusal`]
-pub fn plan(report: &LlmPlanReport, limits: Limits) -> Result<Plan, Refusal> {
+pub fn plan(report: &LlmCount, limits: Limits) -> Result<Plan, Refusal> {
     if report.lines.is_empty() {
         return Err(Refusal::NoLines);
     }
@@ -102,7 +102,7 @@ pub fn plan(report: &LlmPlanReport, limits: Limits) -> Result<Plan, Refusal> {
 
 /// The two halves of a chunk whose answer was cut by the token limit, of about the same size; `None` for a
 /// single line. They fit wherever the whole did.
-pub fn split(report: &LlmPlanReport, chunk: &Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
+pub fn split(report: &LlmCount, chunk: &Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
     let lines = report.lines.get(chunk.clone())?;
     if lines.len() < 2 {
         return None;
@@ -113,7 +113,7 @@ pub fn split(report: &LlmPlanReport, chunk: &Range<usize>) -> Option<(Range<usiz
 }
 
 /// The longest answer that fits behind a chunk: the last resort when the answer to a single line was cut.
-pub fn longest_answer(report: &LlmPlanReport, chunk: &Range<usize>, n_ctx: u32) -> u32 {
+pub fn longest_answer(report: &LlmCount, chunk: &Range<usize>, n_ctx: u32) -> u32 {
     let tokens: u64 = report.lines.get(chunk.clone()).unwrap_or_default().iter().copied().map(u64::from).sum();
     u32::try_from(u64::from(n_ctx).saturating_sub(prompt(report.overhead, tokens))).unwrap_or(0)
 }
@@ -237,8 +237,8 @@ impl Sums {
 mod tests {
     use super::*;
 
-    fn report(trained_context: u32, overhead: u32, lines: &[u32]) -> LlmPlanReport {
-        LlmPlanReport { trained_context, overhead, lines: lines.to_vec() }
+    fn report(trained_context: u32, overhead: u32, lines: &[u32]) -> LlmCount {
+        LlmCount { trained_context, overhead, lines: lines.to_vec() }
     }
 
     /// A small generator; the seed is in every message.

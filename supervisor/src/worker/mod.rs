@@ -179,6 +179,15 @@ impl<R: Role, S> Worker<R, S> {
 }
 
 impl<R: Role> Worker<R, Planned> {
+    /// Lets the worker count more; no weights are read.
+    ///
+    /// # Errors
+    /// How the worker ended.
+    pub async fn plan(self, request: R::PlanRequest) -> Result<(Self, R::PlanReport), WorkerExit> {
+        let worker: Worker<R, Connected> = self.enter();
+        worker.plan(request).await
+    }
+
     /// Sends the worker away before it loads anything; returns when the process is reaped.
     pub async fn leave(self) -> WorkerExit {
         self.dismiss().await

@@ -1,6 +1,8 @@
 //! Engines without a model: fixed words out, and at every step what the script says.
 
-use meetcap_protocol::payload::llm::{Finish, Llm, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmPlanReport, LlmPlanRequest};
+use meetcap_protocol::payload::llm::{
+    Finish, Llm, LlmCount, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmParts, LlmPlanReport, LlmPlanRequest, LlmSize,
+};
 use meetcap_protocol::payload::stt::{AudioInfo, Segment, Stt, SttItem, SttJob, SttLoad, SttOutput};
 use meetcap_protocol::runtime::{Engine, JobContext, LoadContext};
 use meetcap_protocol::{LoadReport, Spoken, WorkerFault};
@@ -100,8 +102,17 @@ impl Engine for FakeLlm {
     type Role = Llm;
 
     fn plan(&mut self, request: &LlmPlanRequest) -> Result<LlmPlanReport, WorkerFault> {
-        self.script.act(&Step::Plan)?;
-        Ok(LlmPlanReport { lines: vec![10; request.lines.len()], ..Self::report() })
+        match request {
+            LlmPlanRequest::Count { lines, .. } => {
+                self.script.act(&Step::Plan)?;
+                let lines = vec![10; lines.len()];
+                Ok(LlmPlanReport::Counted(LlmCount { trained_context: 8192, overhead: 50, lines }))
+            }
+            LlmPlanRequest::Size { setups, .. } => {
+                let host = LlmParts { weights: 1 << 20, context: 1 << 20, compute: 1 << 20 };
+                Ok(LlmPlanReport::Sized(vec![LlmSize { host, gpu: LlmParts::default() }; setups.len()]))
+            }
+        }
     }
 
     fn load(&mut self, _load: &LlmLoad, context: &LoadContext<Llm>) -> Result<LoadReport, WorkerFault> {
@@ -127,7 +138,7 @@ impl Engine for FakeLlm {
 
 impl Scripted for FakeLlm {
     fn report() -> LlmPlanReport {
-        LlmPlanReport { trained_context: 8192, overhead: 50, lines: Vec::new() }
+        LlmPlanReport::Counted(LlmCount { trained_context: 8192, overhead: 50, lines: Vec::new() })
     }
 
     fn output() -> LlmOutput {
