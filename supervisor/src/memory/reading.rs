@@ -14,12 +14,12 @@ pub struct Bytes(pub u64);
 impl Bytes {
     /// Kibibytes.
     pub const fn kib(n: u64) -> Self {
-        Self(n << 10)
+        Self(n.saturating_mul(1 << 10))
     }
 
     /// Mebibytes.
     pub const fn mib(n: u64) -> Self {
-        Self(n << 20)
+        Self(n.saturating_mul(1 << 20))
     }
 
     /// In mebibytes, for people and for the specification's `rss_mb`.
@@ -89,6 +89,7 @@ pub struct MemoryReading {
     /// Address space; says nothing about use.
     pub vms: Bytes,
     /// The kernel's own high-water mark of the resident set, where it keeps one.
+    /// Of several processes the sum, though they need not have been at their marks together.
     pub rss_peak: Bytes,
 }
 
@@ -127,7 +128,10 @@ pub struct SystemReading {
     pub limits: Vec<Limit>,
     /// How long tasks had to wait for memory, where the kernel tells.
     pub pressure: Option<Pressure>,
-    /// Memory of graphics processors; empty where there is none or no driver tells.
+    /// The system's own judgement, where it makes one (macOS, Windows).
+    #[serde(default)]
+    pub pressure_level: Option<PressureLevel>,
+    /// Memory of graphics processors; empty where there is none, no driver tells, or nobody asked.
     pub gpus: Vec<GpuReading>,
 }
 
@@ -147,6 +151,8 @@ pub enum LimitOf {
     Machine,
     /// A control group, by its path as the kernel names it.
     Cgroup(String),
+    /// The job object that this process is in (Windows).
+    JobObject,
 }
 
 /// Share of the last ten seconds in which tasks waited for memory, in percent (Linux: pressure stall information).
@@ -156,6 +162,17 @@ pub struct Pressure {
     pub some: f64,
     /// All tasks waited.
     pub full: f64,
+}
+
+/// How short of memory the system finds itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PressureLevel {
+    Normal,
+    /// It has begun to compress or swap.
+    Warning,
+    /// It has begun to end programs, or is about to.
+    Critical,
 }
 
 /// Memory of one graphics processor.
@@ -190,6 +207,7 @@ impl fmt::Display for LimitOf {
         match self {
             Self::Machine => f.write_str("this machine"),
             Self::Cgroup(path) => write!(f, "control group {path}"),
+            Self::JobObject => f.write_str("the job object"),
         }
     }
 }
@@ -222,6 +240,12 @@ mod tests {
         assert_eq!(Bytes::mib(5).to_string(), "5.0 MiB");
         assert_eq!(Bytes::mib(640).to_string(), "640 MiB");
         assert_eq!(Bytes::mib(20 * 1024).to_string(), "20.0 GiB");
+    }
+
+    #[test]
+    fn numbers_that_no_machine_can_hold_stop_at_the_largest() {
+        assert_eq!((Bytes::kib(u64::MAX), Bytes::mib(1 << 60)), (Bytes(u64::MAX), Bytes(u64::MAX)));
+        assert_eq!(Bytes(u64::MAX) + Bytes(1), Bytes(u64::MAX));
     }
 
     #[test]

@@ -77,8 +77,8 @@ pub(super) async fn start<R: Role>(launch: Launch) -> Result<Link<R>, StartError
         .map_err(|source| StartError::Spawn { program: program.clone(), source })?;
     let pid = process.pid();
     let reporting = events.clone();
-    let sampler = Sampler::start(pid, move |reading| {
-        reporting.send(Event::memory(R::KIND, pid, &reading));
+    let sampler = Sampler::start(pid, move |reading, _system| {
+        reporting.send(Event::memory(R::KIND, pid, reading));
     });
     let tail = OutputTail::drain(output, R::KIND.program())
         .map_err(|source| StartError::Spawn { program: program.clone(), source })?;
