@@ -39,7 +39,8 @@ mod tests {
     use std::os::fd::AsRawFd;
 
     use super::*;
-    use crate::memory::{Bytes, read_self};
+    use crate::memory::Bytes;
+    use crate::memory::platform::read_process;
 
     const SIZE: usize = 4 << 20;
 
@@ -58,8 +59,10 @@ mod tests {
 
     #[test]
     fn a_file_is_dropped_from_the_page_cache_and_can_still_be_read() {
-        // Beside the build rather than in a temporary folder, which may be held in memory itself.
-        let mut path = tempfile::NamedTempFile::new_in(env!("CARGO_MANIFEST_DIR")).expect("a file").into_temp_path();
+        // Not in a temporary folder, which may be held in memory itself.
+        let program = std::env::current_exe().expect("this program has a file");
+        let folder = program.parent().expect("in a folder");
+        let path = tempfile::NamedTempFile::new_in(folder).expect("a file").into_temp_path();
         std::fs::write(&path, vec![7; SIZE]).expect("written");
         let file = File::open(&path).expect("opened");
         file.sync_all().expect("on disk");
@@ -70,7 +73,6 @@ mod tests {
         drop_page_cache_of(&path).expect("dropped");
         assert_eq!(is_cached(&file), Some(false));
         assert_eq!(std::fs::read(&path).expect("read").len(), SIZE);
-        path.disable_cleanup(false);
     }
 
     #[test]
@@ -85,9 +87,10 @@ mod tests {
         let pieces: Vec<Box<[u8; 1024]>> = (0..64 << 10).map(|_| Box::new([1; 1024])).collect();
         let last = Box::new([1_u8; 1024]);
         drop(pieces);
-        let before = read_self().anonymous;
+        let anonymous = || read_process(std::process::id()).expect("we live").anonymous;
+        let before = anonymous();
         trim_heap();
-        let after = read_self().anonymous;
+        let after = anonymous();
         drop(last);
         assert!(before - after > Bytes::mib(32), "{before} before, {after} after");
     }

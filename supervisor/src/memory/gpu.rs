@@ -21,7 +21,7 @@ pub fn read_gpus() -> Vec<GpuReading> {
 /// What a process and all its descendants hold on all graphics processors. `None` where the driver does not tell,
 /// or does not know them.
 pub fn read_tree_gpu(pid: u32) -> Option<Bytes> {
-    driver::used_by(|| super::tree_pids_of(pid))
+    driver::used_by(|| super::platform::tree_pids_of(pid))
 }
 
 #[cfg(all(feature = "nvml", any(target_os = "linux", windows)))]

@@ -7,8 +7,8 @@
 //!
 //! Limits: only the machine. Pressure is told as a level, by the same sysctl that the system's own tools read.
 //!
-//! Written against Apple's headers (`libproc.h`, `sys/resource.h`) and documentation. Neither compiled for macOS nor
-//! run by us.
+//! Written against Apple's headers (`libproc.h`, `sys/resource.h`) and documentation. Not run by us: checked
+//! against the declarations of the crate `libc`, and compiled for no Mac.
 
 use std::ffi::c_int;
 
@@ -18,18 +18,6 @@ use super::{Bytes, MemoryReading, PressureLevel, SystemReading};
 /// Children of one process that are looked at, and processes of one tree.
 const MAX_CHILDREN: usize = 256;
 const MAX_PROCESSES: usize = 4096;
-
-/// Memory of a process and all its descendants, without GPU memory of its own. `None` when the process is gone or is
-/// another user's.
-pub fn read_tree(pid: u32) -> Option<MemoryReading> {
-    let root = read_process(pid)?;
-    Some(tree_pids_of(pid)[1..].iter().filter_map(|pid| read_process(*pid)).fold(root, |sum, child| sum + child))
-}
-
-/// The same: this system does not tell proportional sets.
-pub fn read_tree_with_pss(pid: u32) -> Option<MemoryReading> {
-    read_tree(pid)
-}
 
 /// Memory of the machine.
 pub fn read_system() -> SystemReading {
@@ -61,7 +49,7 @@ fn children(pid: u32) -> Vec<u32> {
     buffer.into_iter().filter_map(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0).collect()
 }
 
-/// A process alone.
+/// A process alone. `None` when it is gone or is another user's.
 pub(super) fn read_process(pid: u32) -> Option<MemoryReading> {
     let pid = c_int::try_from(pid).ok()?;
     // SAFETY: a structure of numbers, for which zeros are a value.
@@ -85,6 +73,11 @@ pub(super) fn read_process(pid: u32) -> Option<MemoryReading> {
         rss_peak: Bytes(usage.ri_lifetime_max_phys_footprint) + file_backed,
         ..MemoryReading::default()
     })
+}
+
+/// The same: this system does not tell proportional sets.
+pub(super) fn read_process_with_pss(pid: u32) -> Option<MemoryReading> {
+    read_process(pid)
 }
 
 /// Nothing where it is not told.

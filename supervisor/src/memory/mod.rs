@@ -20,6 +20,7 @@ mod oom;
 mod portable;
 mod reading;
 mod sampler;
+mod tree;
 #[cfg(windows)]
 mod windows;
 
@@ -40,8 +41,8 @@ use portable as platform;
 #[cfg(windows)]
 use windows as platform;
 
-use platform::{read_process, tree_pids_of};
-pub use platform::{read_system, read_system_of, read_tree, read_tree_with_pss};
+pub use platform::{read_system, read_system_of};
+pub use tree::{read_tree, read_tree_with_pss};
 
 /// The calling process and whatever is below it.
 pub fn read_self() -> MemoryReading {

@@ -18,9 +18,10 @@
 //! was killed by the kernel and the worker by somebody else between the same two readings, both look alike. A killer
 //! that is a program of its own (earlyoom, systemd-oomd) is not counted by the kernel at all: no evidence.
 //!
-//! Which limit ran out is told where a group's counter of refusals has grown as well, innermost first. The marks of
-//! highest usage (`memory.peak`, `memory.max_usage_in_bytes`) are not read: page cache and every other process of
-//! the group are in them, so they prove nothing about the victim.
+//! Which limit ran out is told where a group says so, innermost first: version 2 counts the times its own limit was
+//! past all help; of version 1 there is only the mark of the highest usage, which says that the limit was reached at
+//! some time, if not why. In version 2 the mark (`memory.peak`) is not read: page cache and every other process of the
+//! group are in it, and the counter says more.
 
 use std::fmt;
 
@@ -39,9 +40,11 @@ pub struct OomCounters {
 struct GroupCount {
     path: String,
     kills: Option<u64>,
-    /// How often its own limit stood in the way.
-    hits: Option<u64>,
     limit: Option<Bytes>,
+    /// How often its own limit was past all help.
+    ooms: Option<u64>,
+    /// Its usage has been at its own limit at some time.
+    at_limit: bool,
 }
 
 /// That the kernel has killed between two readings.
@@ -51,7 +54,7 @@ pub struct OomEvidence {
     pub counted_by: LimitOf,
     /// By how much the counter has grown; at least 1.
     pub kills: u64,
-    /// The limit that stood in the way meanwhile, where one did.
+    /// The limit that ran out, where one is known to.
     pub limit: Option<(LimitOf, Bytes)>,
 }
 
@@ -77,8 +80,9 @@ impl OomCounters {
     fn read_from(roots: &super::linux::Roots, pid: u32) -> Self {
         let groups = super::linux::groups_of(roots, pid).into_iter().map(|group| GroupCount {
             kills: group.oom_kills(),
-            hits: group.hits(),
             limit: group.hard_limit(),
+            ooms: group.ooms(),
+            at_limit: group.hard_limit().is_some_and(|limit| group.has_reached(limit)),
             path: group.path,
         });
         let machine_kills = super::linux::entry(&roots.proc("vmstat"), "oom_kill");
@@ -99,8 +103,8 @@ impl OomCounters {
 
     fn limit_hit_since(&self, earlier: &Self) -> Option<(LimitOf, Bytes)> {
         self.groups.iter().find_map(|group| {
-            grown(group.hits, earlier.group(&group.path)?.hits)?;
-            Some((LimitOf::Cgroup(group.path.clone()), group.limit?))
+            let ran_out = group.at_limit || grown(group.ooms, earlier.group(&group.path)?.ooms).is_some();
+            Some((LimitOf::Cgroup(group.path.clone()), group.limit.filter(|_| ran_out)?))
         })
     }
 
@@ -155,7 +159,8 @@ mod tests {
 
     #[test]
     fn a_kill_in_the_workers_group_is_evidence_and_names_the_limit_that_ran_out() {
-        let told = "control group /a/b counted 1 more kill by the kernel for lack of memory (limit 512 MiB of control group /a)";
+        let told = "control group /a/b counted 1 more kill by the kernel for lack of memory \
+                    (limit 512 MiB of control group /a)";
         assert_eq!(evidence(&nested(4, 1, 4), &nested(5, 2, 5)).as_deref(), Some(told));
     }
 
@@ -179,26 +184,22 @@ mod tests {
 
     #[test]
     fn the_first_versions_own_group_decides_and_tells_its_limit() {
-        let group = |kills: u64, hits: u64, above: u64| {
+        let group = |kills: u64, mark: u64, above: u64| {
             let control = |kills: u64| format!("oom_kill_disable 0\nunder_oom 0\noom_kill {kills}\n");
             let (own, above) = (control(kills), control(above));
-            read(
-                &Recorded::v1("/a")
-                    .group(
-                        "memory/a",
-                        &[
-                            ("memory.oom_control", &own),
-                            ("memory.failcnt", &hits.to_string()),
-                            ("memory.limit_in_bytes", "536870912\n"),
-                        ],
-                    )
-                    .group("memory", &[("memory.oom_control", &above)]),
-            )
+            let files = [
+                ("memory.oom_control", own.as_str()),
+                ("memory.max_usage_in_bytes", &(mark << 20).to_string()),
+                ("memory.limit_in_bytes", "536870912\n"),
+            ];
+            read(&Recorded::v1("/a").group("memory/a", &files).group("memory", &[("memory.oom_control", &above)]))
         };
-        let told = "control group /a counted 1 more kill by the kernel for lack of memory (limit 512 MiB)";
-        assert_eq!(evidence(&group(0, 10, 0), &group(1, 60, 0)).as_deref(), Some(told));
-        // Refusals that page cache made room for, and a kill among those directly in the root.
-        assert_eq!(evidence(&group(0, 10, 0), &group(0, 60, 1)), None);
+        let told = "control group /a counted 1 more kill by the kernel for lack of memory";
+        assert_eq!(evidence(&group(0, 100, 0), &group(1, 512, 0)), Some(format!("{told} (limit 512 MiB)")));
+        // The machine ran out, not the group.
+        assert_eq!(evidence(&group(0, 100, 0), &group(1, 200, 0)).as_deref(), Some(told));
+        // A limit reached by page cache, and a kill among those directly in the root.
+        assert_eq!(evidence(&group(0, 100, 0), &group(0, 512, 1)), None);
     }
 
     #[test]

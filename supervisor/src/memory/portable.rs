@@ -16,9 +16,9 @@ pub(super) fn read_machine_totals() -> SystemReading {
 }
 
 #[cfg(not(any(target_os = "macos", windows)))]
-pub(super) use other::{read_process, tree_pids_of};
+pub(super) use other::{read_process, read_process_with_pss, tree_pids_of};
 #[cfg(not(any(target_os = "macos", windows)))]
-pub use other::{read_system, read_system_of, read_tree, read_tree_with_pss};
+pub use other::{read_system, read_system_of};
 
 #[cfg(not(any(target_os = "macos", windows)))]
 mod other {
@@ -27,25 +27,18 @@ mod other {
     use super::read_machine_totals;
     use crate::memory::{Bytes, MemoryReading, SystemReading};
 
-    /// Memory of a process and all its descendants. `None` when the process is gone.
-    pub fn read_tree(pid: u32) -> Option<MemoryReading> {
-        let system = processes()?;
-        system.process(Pid::from_u32(pid))?;
-        Some(tree(&system, pid).map(reading).fold(MemoryReading::default(), |sum, process| sum + process))
-    }
-
+    /// A process alone. `None` when it is gone.
     pub(in crate::memory) fn read_process(pid: u32) -> Option<MemoryReading> {
-        processes()?.process(Pid::from_u32(pid)).map(reading)
-    }
-
-    fn reading(process: &Process) -> MemoryReading {
+        let pid = Pid::from_u32(pid);
+        let system = processes(ProcessesToUpdate::Some(&[pid]))?;
+        let process = system.process(pid)?;
         let rss = Bytes(process.memory());
-        MemoryReading { anonymous: rss, rss, vms: Bytes(process.virtual_memory()), ..MemoryReading::default() }
+        Some(MemoryReading { anonymous: rss, rss, vms: Bytes(process.virtual_memory()), ..MemoryReading::default() })
     }
 
     /// The same: proportional sets are not read.
-    pub fn read_tree_with_pss(pid: u32) -> Option<MemoryReading> {
-        read_tree(pid)
+    pub(in crate::memory) fn read_process_with_pss(pid: u32) -> Option<MemoryReading> {
+        read_process(pid)
     }
 
     /// Memory of the machine.
@@ -58,19 +51,11 @@ mod other {
         read_system()
     }
 
+    /// A process and all its descendants, itself first.
     pub(in crate::memory) fn tree_pids_of(pid: u32) -> Vec<u32> {
-        processes().map(|system| tree(&system, pid).map(|process| process.pid().as_u32()).collect()).unwrap_or_default()
-    }
-
-    fn processes() -> Option<System> {
-        let mut system = System::new().ok()?;
-        system.refresh_processes_specifics(ProcessesToUpdate::All, true, ProcessRefreshKind::nothing().with_memory());
-        Some(system)
-    }
-
-    fn tree(system: &System, pid: u32) -> impl Iterator<Item = &Process> {
         let root = Pid::from_u32(pid);
-        let descends = move |process: &&Process| {
+        let Some(system) = processes(ProcessesToUpdate::All) else { return vec![pid] };
+        let descends = |process: &&Process| {
             let mut ancestor = Some(process.pid());
             // The table is a snapshot: a recycled number could close a circle, so the walk is bounded.
             for _ in 0..64 {
@@ -82,6 +67,13 @@ mod other {
             }
             false
         };
-        system.processes().values().filter(descends)
+        let below = system.processes().values().filter(descends).map(|process| process.pid().as_u32());
+        std::iter::once(pid).chain(below.filter(|below| *below != pid)).collect()
+    }
+
+    fn processes(which: ProcessesToUpdate<'_>) -> Option<System> {
+        let mut system = System::new().ok()?;
+        system.refresh_processes_specifics(which, true, ProcessRefreshKind::nothing().with_memory());
+        Some(system)
     }
 }

@@ -7,16 +7,14 @@
 //! in it together, or of each alone. Only the innermost job is told to a process, so limits of jobs around it are not
 //! seen.
 //!
-//! Who belongs to a tree is looked up once a second at most, for that means listing every process of the machine. A
-//! process number is given away again soon, and the number of a parent that has ended stays with its children: a
+//! A process number is given away again soon, and the number of a parent that has ended stays with its children: a
 //! child counts only when it was started after its parent.
 //!
-//! Written against Microsoft's documentation of the interface. Neither compiled for Windows nor run by us.
+//! Written against Microsoft's documentation of the interface. Not run by us: checked against the declarations of the
+//! crate `windows-sys`, and compiled for no Windows.
 
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::ptr::null_mut;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use windows_sys::Win32::Foundation::{FILETIME, INVALID_HANDLE_VALUE};
 use windows_sys::Win32::System::Diagnostics::ToolHelp::{
@@ -37,22 +35,8 @@ use windows_sys::Win32::System::Threading::{
 
 use super::{Bytes, Limit, LimitOf, MemoryReading, PressureLevel, SystemReading};
 
-/// How old the list of a tree's processes may be.
-const LOOKED_UP_EVERY: Duration = Duration::from_secs(1);
 /// Processes of a job that are looked at.
 const MAX_IN_JOB: usize = 1024;
-
-/// Memory of a process and all its descendants, without GPU memory. `None` when the process is gone or may not be
-/// looked at.
-pub fn read_tree(pid: u32) -> Option<MemoryReading> {
-    let root = read_process(pid)?;
-    Some(tree_pids_of(pid)[1..].iter().filter_map(|pid| read_process(*pid)).fold(root, |sum, child| sum + child))
-}
-
-/// The same: this system does not tell proportional sets.
-pub fn read_tree_with_pss(pid: u32) -> Option<MemoryReading> {
-    read_tree(pid)
-}
 
 /// Memory of the machine, and the bounds on a worker of this process.
 pub fn read_system() -> SystemReading {
@@ -74,22 +58,8 @@ pub fn read_system_of(pid: u32) -> SystemReading {
     SystemReading { total, available, limits, pressure_level: pressure_level(), ..SystemReading::default() }
 }
 
-/// A process and all its descendants, itself first, as they were at most a second ago.
+/// A process and all its descendants, itself first. Lists every process of the machine, which takes milliseconds.
 pub(super) fn tree_pids_of(root: u32) -> Vec<u32> {
-    static LAST: Mutex<Option<(u32, Instant, Vec<u32>)>> = Mutex::new(None);
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((of, when, pids)) = last.as_ref()
-        && *of == root
-        && when.elapsed() < LOOKED_UP_EVERY
-    {
-        return pids.clone();
-    }
-    let pids = look_up_tree(root);
-    *last = Some((root, Instant::now(), pids.clone()));
-    pids
-}
-
-fn look_up_tree(root: u32) -> Vec<u32> {
     let processes = processes();
     let mut pids = vec![root];
     let mut next = 0;
@@ -146,7 +116,7 @@ fn start_time(pid: u32) -> Option<u64> {
     (told != 0).then_some(u64::from(created.dwHighDateTime) << 32 | u64::from(created.dwLowDateTime))
 }
 
-/// A process alone.
+/// A process alone. `None` when it is gone or may not be looked at.
 pub(super) fn read_process(pid: u32) -> Option<MemoryReading> {
     let process = open(pid)?;
     let mut counters = PROCESS_MEMORY_COUNTERS_EX::default();
@@ -169,6 +139,11 @@ pub(super) fn read_process(pid: u32) -> Option<MemoryReading> {
         rss_peak: bytes(counters.PeakWorkingSetSize),
         ..MemoryReading::default()
     })
+}
+
+/// The same: this system does not tell proportional sets.
+pub(super) fn read_process_with_pss(pid: u32) -> Option<MemoryReading> {
+    read_process(pid)
 }
 
 fn job_limits(pid: u32) -> Vec<Limit> {

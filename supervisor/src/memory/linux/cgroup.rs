@@ -85,16 +85,17 @@ impl Group {
         entry(&self.folder.join(file), "oom_kill")
     }
 
-    /// How often this group's own limit stood in the way: in version 2 past all help, in version 1 (which does not
-    /// tell these apart) also where page cache could be dropped for it.
-    pub(in crate::memory) fn hits(&self) -> Option<u64> {
-        match self.version {
-            Version::V1 => {
-                let with_swap = self.number("memory.memsw.failcnt").unwrap_or(0);
-                self.number("memory.failcnt").map(|count| count.saturating_add(with_swap))
-            }
-            Version::V2 => entry(&self.folder.join("memory.events"), "oom"),
-        }
+    /// How often this group's own limit was past all help (version 2).
+    pub(in crate::memory) fn ooms(&self) -> Option<u64> {
+        (self.version == Version::V2).then(|| entry(&self.folder.join("memory.events"), "oom")).flatten()
+    }
+
+    /// Whether version 1's mark of the highest usage has ever come up to this limit; page cache may have brought it
+    /// there. Its counter of refusals (`failcnt`) would say more, but Linux 6.18 was seen to leave it at zero.
+    pub(in crate::memory) fn has_reached(&self, limit: Bytes) -> bool {
+        // The last allocation, which did not fit, is not in the mark.
+        let nearly = Bytes(limit.0 - limit.0 / 64);
+        self.version == Version::V1 && self.usage("memory.max_usage_in_bytes") >= nearly
     }
 
     /// Where the kernel tells how long this group's tasks waited for memory; only of the group a process is in.
