@@ -85,6 +85,8 @@ impl OomCounters {
             at_limit: group.hard_limit().is_some_and(|limit| group.has_reached(limit)),
             path: group.path,
         });
+        // The hierarchy without the memory controller tells nothing, and may have groups of the same names.
+        let groups = groups.filter(|group| group.kills.is_some() || group.limit.is_some());
         let machine_kills = super::linux::entry(&roots.proc("vmstat"), "oom_kill");
         Self { groups: groups.collect(), machine_kills }
     }
@@ -200,6 +202,20 @@ mod tests {
         assert_eq!(evidence(&group(0, 100, 0), &group(1, 200, 0)).as_deref(), Some(told));
         // A limit reached by page cache, and a kill among those directly in the root.
         assert_eq!(evidence(&group(0, 100, 0), &group(0, 512, 1)), None);
+    }
+
+    #[test]
+    fn a_group_of_the_same_name_in_the_other_hierarchy_does_not_stand_in_the_way() {
+        let hybrid = |kills: u64| {
+            read(
+                &Recorded::hybrid("/job", "/job")
+                    .file(&format!("proc/{PID}/cgroup"), "0::/job\n4:memory:/job\n")
+                    .group("unified/job", &[("cgroup.procs", "4242")])
+                    .group("memory/job", &[("memory.oom_control", &format!("oom_kill {kills}\n"))]),
+            )
+        };
+        let told = "control group /job counted 1 more kill by the kernel for lack of memory";
+        assert_eq!(evidence(&hybrid(0), &hybrid(1)).as_deref(), Some(told));
     }
 
     #[test]
