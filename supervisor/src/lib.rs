@@ -43,6 +43,7 @@
 //!
 //! The library needs a tokio runtime with time enabled. It installs no signal handler and no global state.
 
+pub mod config;
 pub mod errors;
 pub mod event;
 pub mod exit_code;
