@@ -36,6 +36,9 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// List what is running on this machine, with phase, model and memory
     Ps(PsArgs),
+    /// Show what is configured, and where each value comes from
+    #[command(after_help = CONFIG_EXAMPLES)]
+    Config(ConfigArgs),
 }
 
 const RUN_USAGE: &str = "\
@@ -51,6 +54,16 @@ const SUMMARIZE_EXAMPLES: &str = "\
 Examples:
   meetcap-supervisor summarize meeting.transcript.json --llm qwen3-4b-q4_k_m.gguf
   meetcap-supervisor summarize notes.txt --llm demo -o summaries";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  meetcap-supervisor config show
+  meetcap-supervisor config show --json | jq .memory.warning_threshold.value
+  MEETCAP_MEMORY_REPORT=true meetcap-supervisor config show --config quiet.toml
+  meetcap-supervisor config path
+
+Defaults come first, then the file, then the environment, then options. The file is shared
+with meetcap and never written: [memory] and [supervisor] are read, everything else is left alone.";
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
@@ -113,6 +126,27 @@ pub(crate) struct PsArgs {
     /// One JSON array instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+    /// Configuration to read [default: ~/.meetcap/config.toml]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Every setting with its value and where that comes from, in the form of a configuration file
+    Show {
+        /// One JSON object instead
+        #[arg(long)]
+        json: bool,
+    },
+    /// The file that is read, whether it is there or not
+    Path,
 }
 
 #[derive(Debug, Args)]

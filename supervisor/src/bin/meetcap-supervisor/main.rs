@@ -2,6 +2,7 @@
 //! No logic that a graphical program would miss lives here.
 
 mod args;
+mod config;
 #[cfg(feature = "demo")]
 mod demo;
 mod ps;
@@ -25,7 +26,7 @@ fn main() -> process::ExitCode {
         Command::Run(args) => Some(&args.common),
         Command::Summarize(args) => Some(&args.common),
         Command::Demo(args) => Some(&args.common),
-        Command::Ps(_) => None,
+        Command::Ps(_) | Command::Config(_) => None,
     };
     if let Some(common) = common {
         log_to_stderr(common);
@@ -45,6 +46,7 @@ fn main() -> process::ExitCode {
             Command::Summarize(args) => summarize(args, &stop).await,
             Command::Demo(args) => run_demo(args, &stop).await,
             Command::Ps(args) => Ok(ps::print(args.json)),
+            Command::Config(args) => config::run(&args),
         }
     });
     code.unwrap_or_else(Refusal::print).code().into()
