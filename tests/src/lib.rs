@@ -29,6 +29,7 @@ pub mod rng;
 pub mod room;
 #[cfg(unix)]
 pub mod run;
+pub mod shapes;
 pub mod speech;
 pub mod wav;
 pub mod wer;
