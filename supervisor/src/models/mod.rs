@@ -1,6 +1,12 @@
 //! Which model file a name stands for, and whether the file can be what it should be.
 
+pub mod gguf;
 pub mod header;
+pub mod named;
+pub mod shape;
+pub mod tensor;
+mod walk;
+pub mod whisper;
 
 use std::path::{Path, PathBuf};
 

@@ -73,7 +73,8 @@ impl Shape {
         let kv_heads = number(1, 4);
         let heads = kv_heads * number(1, (1024 / head / kv_heads).max(1) as usize);
         // Rows are made of whole blocks of 256, the largest there are.
-        let heads = if head == 64 { heads.next_multiple_of(4 * kv_heads) } else { heads.next_multiple_of(2 * kv_heads) };
+        let heads =
+            if head == 64 { heads.next_multiple_of(4 * kv_heads) } else { heads.next_multiple_of(2 * kv_heads) };
         let kinds = [WeightType::F16, WeightType::Q8_0, WeightType::Q4_0, WeightType::Q4K];
         Self {
             layers: number(2, 20),
@@ -356,7 +357,8 @@ mod tests {
     #[test]
     fn a_model_is_as_long_as_its_parts() {
         let mut rng = Rng::fresh("shapes::gguf");
-        let shape = Shape { layers: 1, embedding: 256, heads: 4, kv_heads: 2, feed_forward: 512, ..Shape::random(&mut rng) };
+        let shape =
+            Shape { layers: 1, embedding: 256, heads: 4, kv_heads: 2, feed_forward: 512, ..Shape::random(&mut rng) };
         let mut file = Vec::new();
         shape.write(&mut file, &mut rng).expect("memory takes it");
         let tensors = shape.tensors();

@@ -12,6 +12,8 @@
 //! and again at higher temperatures, up to six times. What such a llama model answers ends only by its length.
 
 pub mod gguf;
+#[cfg(target_os = "linux")]
+pub mod measure;
 pub mod weights;
 pub mod whisper;
 
@@ -113,6 +115,8 @@ impl Shape {
 
 #[cfg(test)]
 mod tests {
+    use meetcap_supervisor::models::shape::{ModelShape, read_shape};
+
     use super::*;
 
     #[test]
@@ -128,6 +132,36 @@ mod tests {
             assert!(Shape::named(bad, &mut rng).is_err(), "{bad}");
         }
         assert!(shape.set("mel_bands", 3).is_err());
+    }
+
+    #[test]
+    fn the_supervisor_reads_what_was_written() {
+        let folder = tempfile::tempdir().expect("folder");
+        let mut rng = Rng::fresh("shapes");
+        for round in 0..4 {
+            let name = if round % 2 == 0 { "random-whisper" } else { "random-llama" };
+            let mut shape = Shape::named(name, &mut rng).expect("known");
+            let layers: &[&str] = if round % 2 == 0 { &["audio_layers", "text_layers"] } else { &["layers"] };
+            layers.iter().try_for_each(|field| shape.set(field, 2)).expect("known");
+            let path = folder.path().join(name);
+            shape.write(&path, &mut rng).expect("room");
+            let read = read_shape(&path).expect("sound").expect("says enough");
+            let file = std::fs::metadata(&path).expect("there").len();
+            match (shape, read) {
+                (Shape::Whisper(wrote), ModelShape::Whisper(read)) => {
+                    assert_eq!((read.state, read.audio_heads, read.audio_layers), (wrote.state, wrote.heads, 2));
+                    assert_eq!((read.weights.0, read.file.0), (wrote.weight_bytes(), file), "{wrote:?}");
+                    assert_eq!(read.weight_type.name().to_lowercase(), wrote.weights.name(), "{wrote:?}");
+                }
+                (Shape::Llama(wrote), ModelShape::Llama(read)) => {
+                    assert_eq!((read.embedding, read.vocabulary), (wrote.embedding, u64::from(wrote.vocabulary)));
+                    assert_eq!((read.key_length, read.layers.len()), (wrote.head(), 2));
+                    assert!(read.layers.iter().all(|layer| layer.kv_heads == wrote.kv_heads), "{wrote:?}");
+                    assert_eq!((read.weights.total.0, read.file.0), (wrote.weight_bytes(), file), "{wrote:?}");
+                }
+                mixed => panic!("{mixed:?}"),
+            }
+        }
     }
 
     #[test]

@@ -202,8 +202,11 @@ mod tests {
 
     fn unhalf(bits: u16) -> f64 {
         let (exponent, mantissa) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
-        let size =
-            if exponent == 0 { mantissa / 16_777_216.0 } else { (1.0 + mantissa / 1024.0) * f64::from(exponent - 15).exp2() };
+        let size = if exponent == 0 {
+            mantissa / 16_777_216.0
+        } else {
+            (1.0 + mantissa / 1024.0) * f64::from(exponent - 15).exp2()
+        };
         if bits >> 15 == 1 { -size } else { size }
     }
 

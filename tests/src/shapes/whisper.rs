@@ -306,11 +306,8 @@ mod tests {
         let shape = Shape { audio_layers: 1, text_layers: 1, state: 64, heads: 2, ..Shape::random(&mut rng) };
         let mut file = Vec::new();
         shape.write(&mut file, &mut rng).expect("memory takes it");
-        let tensors: u64 = shape
-            .tensors()
-            .iter()
-            .map(|t| 12 + 4 * t.dimensions.len() as u64 + t.name.len() as u64 + t.bytes())
-            .sum();
+        let tensors: u64 =
+            shape.tensors().iter().map(|t| 12 + 4 * t.dimensions.len() as u64 + t.name.len() as u64 + t.bytes()).sum();
         // One of them has no syllables.
         let words = u64::from(WORDS) * (4 + 7) - 6 + 4;
         let filters = 8 + 4 * u64::from(shape.mel_bands * BINS);

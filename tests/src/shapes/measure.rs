@@ -1,0 +1,202 @@
+//! What a real worker takes: started by hand, given one model and one job, watched all the while.
+//!
+//! The figure is the peak of anonymous memory and what of it was swapped out (*cost*), read every millisecond from
+//! `/proc`. The job is the heaviest there is: for speech the given recording; for summaries a prompt that fills the
+//! context but for a few tokens.
+
+use std::io::Write as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use meetcap_protocol::endpoint::{Endpoint, Token};
+use meetcap_protocol::payload::Role;
+use meetcap_protocol::payload::llm::{KvType, Llm, LlmJob, LlmLoad, LlmPlanReport, LlmPlanRequest, LlmSetup};
+use meetcap_protocol::payload::stt::{Stt, SttJob, SttLoad};
+use meetcap_protocol::preamble::{Preamble, PreambleReply};
+use meetcap_protocol::{FromWorker, Spoken, SupervisorHello, ToWorker, WirePath};
+
+use crate::frames::Frames;
+
+/// What was seen, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peaks {
+    /// When the model was loaded.
+    pub loaded: u64,
+    /// At most, over everything.
+    pub peak: u64,
+    /// At most, resident pages of files included.
+    pub resident: u64,
+}
+
+/// Tokens of answer: enough that everything that is made for one has been made.
+const ANSWER: u32 = 4;
+
+/// Transcribes `audio` with one worker.
+///
+/// # Panics
+/// When the worker does not do its part; here and below.
+pub fn speech(program: &Path, model: &Path, audio: &Path, threads: u16, exact_tokens: Option<u32>) -> Peaks {
+    let mut worker = Worker::<Stt>::start(program, &[model, audio]);
+    worker.say(&ToWorker::Plan(()));
+    worker.hear(|message| matches!(message, FromWorker::Planned(())).then_some(()));
+    worker.say(&ToWorker::Load(SttLoad { model: model.into(), threads, gpu: false }));
+    worker.hear(|message| matches!(message, FromWorker::Loaded(_)).then_some(()));
+    let loaded = worker.watch.now();
+    let job = SttJob { audio: audio.into(), language: Some("en".to_owned()), first_unit: 0, exact_tokens };
+    worker.say(&ToWorker::Process(job));
+    worker.finish(loaded)
+}
+
+/// Reads a prompt that fills the context, and answers with a few tokens.
+pub fn summary(program: &Path, model: &Path, setup: LlmSetup, threads: u16, prompt: Option<u32>) -> Peaks {
+    let mut worker = Worker::<Llm>::start(program, &[model]);
+    let instructions = "Sum up.".to_owned();
+    let line = Spoken::from("we will meet on friday to talk about the budget of the next year");
+    let count =
+        LlmPlanRequest::Count { model: model.into(), instructions: instructions.clone(), lines: vec![line.clone()] };
+    worker.say(&ToWorker::Plan(count));
+    let counted = worker.hear(|message| match message {
+        FromWorker::Planned(LlmPlanReport::Counted(count)) => Some(count.clone()),
+        _ => None,
+    });
+    let room = prompt.unwrap_or(u32::MAX).min(setup.n_ctx - 2 * ANSWER).saturating_sub(counted.overhead);
+    let lines = vec![line; (room / counted.lines[0]) as usize];
+    worker.say(&ToWorker::Load(LlmLoad { model: model.into(), setup, threads }));
+    worker.hear(|message| matches!(message, FromWorker::Loaded(_)).then_some(()));
+    let loaded = worker.watch.now();
+    let job = LlmJob { instructions, lines, max_tokens: ANSWER, exact: true, seed: 1, temperature: 0.7 };
+    worker.say(&ToWorker::Process(job));
+    worker.finish(loaded)
+}
+
+/// A set-up without a GPU.
+pub fn on_cpu(n_ctx: u32, kv: KvType, map_weights: bool) -> LlmSetup {
+    LlmSetup { n_ctx, kv, gpu_layers: Some(0), map_weights }
+}
+
+struct Worker<R: Role> {
+    child: Child,
+    frames: Frames<UnixStream, UnixStream>,
+    watch: Watch,
+    _folder: tempfile::TempDir,
+    _role: std::marker::PhantomData<R>,
+}
+
+impl<R: Role> Worker<R> {
+    fn start(program: &Path, readable: &[&Path]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let address = folder.path().join("s");
+        let listener = UnixListener::bind(&address).expect("a socket");
+        let token = Token::new([7; Token::LEN]);
+        let endpoint = Endpoint { address: address.to_str().expect("UTF-8").to_owned(), token: token.clone() };
+        let mut command = Command::new(program);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the worker starts");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin.write_all(endpoint.to_line().as_bytes()).expect("the worker reads");
+        drop(stdin);
+        let (mut socket, _) = listener.accept().expect("the worker connects");
+        let mut preamble = [0; Preamble::LEN];
+        std::io::Read::read_exact(&mut socket, &mut preamble).expect("a preamble");
+        let verdict = Preamble::check(&preamble, R::KIND, &token).map(|_| ());
+        verdict.as_ref().expect("a worker of ours");
+        socket.write_all(&PreambleReply::answering(&verdict).to_bytes()).expect("an answer");
+        let mut frames = Frames::new(socket.try_clone().expect("the same socket"), socket);
+        let readable = readable.iter().map(|path| WirePath::from(*path)).collect();
+        let hello = SupervisorHello { readable, scratch: None, heartbeat: Duration::from_secs(2) };
+        frames.send(&ToWorker::<R>::Hello(hello)).expect("sent");
+        let watch = Watch::of(child.id());
+        Self { child, frames, watch, _folder: folder, _role: std::marker::PhantomData }
+    }
+
+    fn say(&mut self, order: &ToWorker<R>) {
+        self.frames.send(order).expect("sent");
+    }
+
+    fn hear<T>(&mut self, wanted: impl Fn(&FromWorker<R>) -> Option<T>) -> T {
+        loop {
+            let message = self.frames.receive().expect("a frame").expect("the worker lives");
+            if let FromWorker::Fault(fault) = &message {
+                panic!("{}", fault.detail);
+            }
+            if let FromWorker::UnitDone { unit } = &message {
+                let unit = *unit;
+                self.say(&ToWorker::Committed { unit });
+            }
+            if let Some(found) = wanted(&message) {
+                return found;
+            }
+        }
+    }
+
+    fn finish(mut self, loaded: u64) -> Peaks {
+        self.hear(|message| matches!(message, FromWorker::Done(_)).then_some(()));
+        let (peak, resident) = self.watch.stop();
+        Peaks { loaded, peak, resident }
+    }
+}
+
+impl<R: Role> Drop for Worker<R> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Looks at a process all the time, on a thread.
+struct Watch {
+    status: PathBuf,
+    seen: Arc<Seen>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    peak: AtomicU64,
+    resident: AtomicU64,
+    done: AtomicBool,
+}
+
+impl Watch {
+    fn of(pid: u32) -> Self {
+        let status = PathBuf::from(format!("/proc/{pid}/status"));
+        let seen = Arc::new(Seen::default());
+        let (path, shared) = (status.clone(), Arc::clone(&seen));
+        let thread = std::thread::spawn(move || {
+            while !shared.done.load(Ordering::Relaxed) {
+                let (cost, resident) = read(&path);
+                shared.peak.fetch_max(cost, Ordering::Relaxed);
+                shared.resident.fetch_max(resident, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        Self { status, seen, thread: Some(thread) }
+    }
+
+    fn now(&self) -> u64 {
+        read(&self.status).0
+    }
+
+    fn stop(&mut self) -> (u64, u64) {
+        self.seen.done.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("watching does not fail");
+        }
+        (self.seen.peak.load(Ordering::Relaxed), self.seen.resident.load(Ordering::Relaxed))
+    }
+}
+
+/// Cost and the kernel's own peak of resident memory; nothing when the process is gone.
+fn read(status: &Path) -> (u64, u64) {
+    let text = std::fs::read_to_string(status).unwrap_or_default();
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kib.unwrap_or(0) << 10
+    };
+    (field("RssAnon") + field("VmSwap"), field("VmHWM"))
+}
