@@ -8,6 +8,8 @@
 //! its physical footprint, Windows by private commit. What a system does not tell is absent, never an error and
 //! never a guess.
 
+pub mod calibrate;
+pub mod estimate;
 pub mod give_back;
 mod gpu;
 mod ledger;
