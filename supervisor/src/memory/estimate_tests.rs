@@ -138,7 +138,7 @@ fn holds(what: &str, estimate: Need, measured_mib: f64) {
 /// Recorded on AMD EPYC, Linux 6.18, two cores; peak of anonymous memory and swap over three windows:
 ///
 /// ```text
-/// make-model whisper-base-q8_0 model.bin                            (odd: random-whisper --seed 11, 12, 14)
+/// make-model whisper-base-q8_0 model.bin                            (odd: audio_layers=1 text_layers=9, and so on)
 /// measure-model model.bin speech.wav --exact 20 --threads 1         75 s of espeak-ng
 /// ```
 ///
@@ -153,9 +153,10 @@ fn speech_models_take_what_was_estimated() {
         ("small q5_0", whisper(768, 12, 12, 12, "q5_0"), 465.8),
         ("medium q5_0, one window", whisper(1024, 16, 24, 24, "q5_0"), 998.9),
         ("large-v3 q5_0, one window", whisper_of(51_866, 128, 1280, 20, 32, 32, "q5_0"), 1713.5),
-        ("odd, seed 11", whisper(384, 6, 1, 9, "q8_0"), 201.4),
-        ("odd, seed 12", whisper(384, 4, 8, 5, "q5_0"), 150.2),
-        ("odd, seed 14", whisper(512, 8, 5, 10, "q5_0"), 262.1),
+        ("large-v3-turbo q8_0, one window", whisper_of(51_866, 128, 1280, 20, 32, 4, "q8_0"), 1234.9),
+        ("tiny q8_0 of 1 and 9 layers", whisper(384, 6, 1, 9, "q8_0"), 201.4),
+        ("tiny q5_0 of 4 heads, 8 and 5 layers", whisper(384, 4, 8, 5, "q5_0"), 150.2),
+        ("base q5_0 of 5 and 10 layers", whisper(512, 8, 5, 10, "q5_0"), 262.1),
     ] {
         holds(what, stt_need(&shape, false), measured);
     }
