@@ -1,5 +1,5 @@
 //! What models are estimated to take against what real workers take for them: shapes drawn from a printed seed, no
-//! calibration. FAULTS: under-prediction above 5 % fails; over-prediction above 25 % refuses what would have fitted.
+//! calibration. Under-prediction above 5 % fails, and so does over-prediction above 25 %, which would refuse what fits.
 #![cfg(target_os = "linux")]
 
 use std::path::{Path, PathBuf};

@@ -177,7 +177,7 @@ mod summary {
     /// Tokens decoded in one call (`n_batch`, `n_ubatch`).
     pub(super) const BATCH: u64 = 512;
     /// The program and llama.cpp's tables.
-    pub(super) const PROGRAM: Bytes = Bytes::kib(3_200);
+    pub(super) const PROGRAM: Bytes = Bytes::kib(3_900);
     /// Its graph's nodes, built three times over.
     pub(super) const LAYER: Bytes = Bytes::kib(80);
     /// A token's text in both directions, its pieces and its merge. Vocabularies without merges take less.

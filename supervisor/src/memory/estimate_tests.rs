@@ -76,6 +76,9 @@ const LLAMA_1B: Llama = Llama { embedding: 2048, feed_forward: 8192, heads: 32, 
 const NARROW: Llama =
     Llama { embedding: 256, feed_forward: 512, heads: 4, kv_heads: 4, vocabulary: 1000, weights: "q8_0", ..LLAMA_150M };
 
+/// Within a tenth of a mebibyte.
+const BUNDLED: Llama = Llama { layers: 5, embedding: 128, feed_forward: 384, heads: 4, kv_heads: 4, ..NARROW };
+
 impl Llama {
     fn shape(self) -> LlmShape {
         let wide = u64::from;
@@ -188,6 +191,7 @@ fn summary_models_take_what_was_estimated() {
         ("vocabulary of 128,000", Llama { vocabulary: 128_000, ..LLAMA_150M.of("q4_0") }, 1024, 275.4),
         ("vocabulary of 4,000", Llama { vocabulary: 4000, ..LLAMA_150M.of("q4_0") }, 1024, 137.7),
         ("shared embedding", Llama { tied: true, ..LLAMA_150M.of("q4_0") }, 1024, 168.6),
+        ("the bundled one", BUNDLED, 512, 11.1),
         ("4 narrow layers", Llama { layers: 4, ..NARROW }, 512, 15.2),
         ("64 narrow layers", Llama { layers: 64, ..NARROW }, 512, 89.6),
         ("128 narrow layers", Llama { layers: 128, ..NARROW }, 512, 169.6),
