@@ -3,8 +3,10 @@
 //! # The life of a worker
 //!
 //! ```text
-//!  close what was inherited ─► stdin: Endpoint ─► connect ─► preamble ─┐
-//!  ┌──────────────────────────────────────────────────────────────────┘
+//!  die with the parent, before it for want of memory ─► close what was inherited ─┐
+//!  ┌──────────────────────────────────────────────────────────────────────────────┘
+//!  └─► stdin: Endpoint ─► connect ─► preamble ─┐
+//!  ┌───────────────────────────────────────────┘
 //!  └─► read Hello ─► sandbox ─► threads ─► Hello ─► serve ─► _exit
 //! ```
 //!
@@ -26,6 +28,8 @@ mod cancel;
 mod engine;
 mod heartbeat;
 mod inherited;
+mod last_words;
+mod memory;
 mod outbox;
 mod panic;
 mod parent_watch;
@@ -41,6 +45,7 @@ use interprocess::local_socket::{GenericFilePath, Stream, ToFsName};
 
 pub use cancel::Cancel;
 pub use engine::{Engine, JobContext, LoadContext};
+pub use last_words::last_words;
 pub use serve::{Conversation, serve};
 
 use crate::endpoint::Endpoint;
@@ -87,6 +92,7 @@ where
     F: FnOnce() -> E,
 {
     parent_watch::die_with_parent();
+    memory::prepare();
     inherited::close();
     let program = <E::Role as Role>::KIND.program();
     if std::env::args_os().nth(1).is_some_and(|argument| argument == "--version" || argument == "-V") {

@@ -20,7 +20,7 @@ use super::engine::{Engine, JobContext, LoadContext};
 use super::heartbeat::Heartbeat;
 use super::outbox::Outbox;
 use super::parent_watch::{Order, ParentWatch, read_frame};
-use super::{panic, sandbox};
+use super::{last_words, panic, sandbox};
 use crate::fault::WorkerFault;
 use crate::lifecycle::{LifecycleEvent, LifecycleState};
 use crate::message::{FromWorker, ToWorker, WorkerHello};
@@ -54,6 +54,7 @@ where
     panic::install_hook();
 
     let outbox = Arc::new(Outbox::<E::Role>::new(writer));
+    last_words::are_sent_by(&outbox);
     let cancel = Cancel::default();
     let credit = Arc::new(Credit::default());
     let farewell = Arc::new(AtomicBool::new(false));
