@@ -19,7 +19,7 @@ use meetcap_protocol::{FaultKind, LoadReport, WorkerFault};
 use crate::audio::{Damage, Recording};
 use crate::whisper::{self, Model, Piece, Settings};
 use crate::window::{Window, Windower};
-use crate::{native_log, text};
+use crate::{memory, native_log, text};
 
 /// For a recording in which nothing was heard by a model of many languages: the code for "undetermined".
 const NO_LANGUAGE: &str = "und";
@@ -33,6 +33,7 @@ pub(crate) struct SttEngine {
 impl SttEngine {
     pub(crate) fn new() -> Self {
         native_log::install();
+        memory::install();
         Self::default()
     }
 }
@@ -69,6 +70,7 @@ impl Engine for SttEngine {
             first_unit: job.first_unit,
             total: info.duration,
             language,
+            exact_tokens: job.exact_tokens,
             settings: None,
             damage: Vec::new(),
             said_until: 0.0,
@@ -111,6 +113,7 @@ struct Transcription<'job> {
     total: Option<f64>,
     /// Once known it stays.
     language: Option<&'static str>,
+    exact_tokens: Option<u32>,
     /// Made with the language.
     settings: Option<Settings>,
     /// Told within the unit in whose stretch it lies, so that it is durable with it.
@@ -150,10 +153,13 @@ impl Transcription<'_> {
     fn transcribe(&mut self, window: &Window) -> Result<(), WorkerFault> {
         let language = self.language.unwrap_or(NO_LANGUAGE);
         let cancel = self.context.cancel();
-        let settings = self.settings.get_or_insert_with(|| self.model.settings(language, cancel));
+        let length = self.exact_tokens;
+        let settings = self.settings.get_or_insert_with(|| self.model.settings(language, length, cancel));
         let pieces = self.model.decode(settings, &window.samples)?;
         self.said_until = self.said_until.max(window.start());
-        let segments = placed(pieces, window, self.said_until);
+        // Of babble everything counts.
+        let words = if length.is_some() { text::whole } else { text::spoken };
+        let segments = placed(pieces, words, window, self.said_until);
         if segments.is_empty() {
             let (start, end) = (window.start(), window.end());
             self.context.item(SttItem::Dropped { start, end, reason: DropReason::NoText });
@@ -166,11 +172,11 @@ impl Transcription<'_> {
     }
 }
 
-/// Pieces that hold words, with times of the recording: inside the window and in order, whatever the engine says.
-fn placed(pieces: Vec<Piece>, window: &Window, mut said_until: f64) -> Vec<Segment> {
+/// Pieces that hold `words`, with times of the recording: inside the window and in order, whatever the engine says.
+fn placed(pieces: Vec<Piece>, words: fn(&str) -> Option<&str>, window: &Window, mut said_until: f64) -> Vec<Segment> {
     let mut segments = Vec::new();
     for piece in pieces {
-        let Some(words) = text::spoken(&piece.text) else { continue };
+        let Some(words) = words(&piece.text) else { continue };
         let start = (window.start() + piece.start).clamp(said_until, window.end());
         let end = (window.start() + piece.end).clamp(start, window.end());
         said_until = end;
@@ -197,7 +203,7 @@ mod tests {
             piece(4.0, 30.0, " Three."),
             piece(30.0, 29.0, " Four."),
         ];
-        let segments = placed(pieces, &window, 20.0);
+        let segments = placed(pieces, text::spoken, &window, 20.0);
         let times: Vec<(f64, f64)> = segments.iter().map(|segment| (segment.start, segment.end)).collect();
         assert_eq!(times, [(20.0, 22.0), (22.0, 22.0), (24.0, 31.0), (31.0, 31.0)]);
         assert_eq!(segments[2].text.0, "Three.");

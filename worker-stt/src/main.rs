@@ -2,7 +2,11 @@
 //! `meetcap_protocol::runtime`; what is here decodes audio, cuts it into windows and runs whisper.cpp.
 
 mod audio;
+#[cfg(test)]
+mod demo_model;
 mod engine;
+mod exact;
+mod memory;
 mod model_file;
 mod native_log;
 mod text;

@@ -1,6 +1,6 @@
 //! What whisper.cpp and ggml write. Warnings and errors go on to standard error, which the supervisor reads; the
-//! rest, some of which could quote what was spoken, goes nowhere. On the way it is noticed whether memory ran
-//! out, which the engine reports in no other way.
+//! rest, some of which could quote what was spoken, goes nowhere. An error about memory ends the process, see
+//! [`crate::memory`].
 //!
 //! May not panic: it is called from C.
 
@@ -13,19 +13,15 @@ use whisper_rs_sys::{
     ggml_log_level_GGML_LOG_LEVEL_WARN as WARN,
 };
 
+use crate::memory;
+
 static LAST_SHOWN: AtomicBool = AtomicBool::new(false);
-static MEMORY_RAN_OUT: AtomicBool = AtomicBool::new(false);
 
 /// Takes over the engine's log.
 pub(crate) fn install() {
     // SAFETY: the callback is a function of this program, keeps no pointer, needs no user data and does not
     // unwind.
     unsafe { whisper_rs::set_log_callback(Some(receive), std::ptr::null_mut()) };
-}
-
-/// Whether memory ran out since the last call.
-pub(crate) fn take_memory_ran_out() -> bool {
-    MEMORY_RAN_OUT.swap(false, Ordering::Relaxed)
 }
 
 unsafe extern "C" fn receive(level: ggml_log_level, text: *const c_char, _user_data: *mut c_void) {
@@ -39,10 +35,10 @@ unsafe extern "C" fn receive(level: ggml_log_level, text: *const c_char, _user_d
     }
     // SAFETY: ggml hands over a string that ends with a NUL and lives until this function returns.
     let text = unsafe { CStr::from_ptr(text) }.to_bytes();
-    if says_out_of_memory(text) {
-        MEMORY_RAN_OUT.store(true, Ordering::Relaxed);
-    }
     let _ = std::io::stderr().write_all(text);
+    if level != WARN && says_out_of_memory(text) {
+        memory::ran_out(&String::from_utf8_lossy(text));
+    }
 }
 
 fn says_out_of_memory(text: &[u8]) -> bool {

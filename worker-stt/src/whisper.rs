@@ -8,8 +8,8 @@
 //! The fault ends the process, and the thread with it.
 //!
 //! May not let the text of a window into a log or a fault. Failures: `ModelMissing`, `ModelInvalid`,
-//! `AllocationFailed`, `BadInput` for an unknown language, `Cancelled`, `Engine` for the rest. ggml aborts the
-//! process on what it holds to be impossible.
+//! `AllocationFailed` (most of it by [`crate::memory`]), `BadInput` for an unknown language, `Cancelled`, `Engine` for
+//! the rest. ggml aborts the process on what it holds to be impossible.
 
 use std::ffi::{c_int, c_void};
 use std::path::Path;
@@ -26,7 +26,7 @@ use whisper_rs::{
 };
 
 use crate::audio::SAMPLE_RATE;
-use crate::{model_file, native_log};
+use crate::{exact, memory, model_file};
 
 /// whisper.cpp gives nothing for less than about 110 ms; a second is long enough beyond doubt.
 const LEAST_SAMPLES: usize = SAMPLE_RATE as usize;
@@ -73,16 +73,10 @@ impl Model {
         }
         let invalid = |why: &str| WorkerFault::new(FaultKind::ModelInvalid, format!("{name}: {why}"));
         model_file::check(path).map_err(|why| invalid(&format!("{why}; fetch the model again")))?;
-        native_log::take_memory_ran_out();
         let mut parameters = WhisperContextParameters::new();
         parameters.use_gpu(load.gpu && gpu().is_some());
-        let context = WhisperContext::new_with_params(path, parameters).map_err(|_| {
-            if native_log::take_memory_ran_out() {
-                out_of_memory("the model")
-            } else {
-                invalid("whisper.cpp does not take it; fetch the model again")
-            }
-        })?;
+        let context = WhisperContext::new_with_params(path, parameters)
+            .map_err(|_| invalid("whisper.cpp does not take it; fetch the model again"))?;
         let multilingual = c_int::from(context.is_multilingual());
         // As whisper.cpp counts them: the vocabulary less text and control tokens.
         let languages = context.n_vocab() - 51_765 - multilingual;
@@ -120,8 +114,9 @@ impl Model {
         Ok(code)
     }
 
-    /// Settings for decoding in `language`. `cancel` is looked at all the time while the engine computes.
-    pub(crate) fn settings(&self, language: &'static str, cancel: &Cancel) -> Settings {
+    /// Settings for decoding in `language`, to what the model takes for the end or to so many tokens a window.
+    /// `cancel` is looked at all the time while the engine computes.
+    pub(crate) fn settings(&self, language: &'static str, length: Option<u32>, cancel: &Cancel) -> Settings {
         let cancel = Arc::new(cancel.clone());
         let mut parameters = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
         parameters.set_n_threads(self.threads);
@@ -133,6 +128,9 @@ impl Model {
         parameters.set_print_progress(false);
         parameters.set_print_realtime(false);
         parameters.set_print_timestamps(false);
+        if let Some(tokens) = length {
+            exact::fix_length(&mut parameters, tokens, self.context.n_text_ctx());
+        }
         // The binding's own safe setter casts the closure to a wrong type.
         // SAFETY: `asks_to_stop` reads its user data as the `Cancel` that it is. It lives as long as any clone of
         // the settings, and `run`, the one place that computes, keeps one until the computation is over.
@@ -159,7 +157,7 @@ impl Model {
 
     /// The language spoken in a window, of those that the model knows.
     pub(crate) fn detect(&self, cancel: &Cancel, samples: &[f32]) -> Result<&'static str, WorkerFault> {
-        let mut settings = self.settings("auto", cancel);
+        let mut settings = self.settings("auto", None, cancel);
         settings.parameters.set_detect_language(true);
         let state = self.run(settings, samples)?;
         let id = state.full_lang_id_from_state();
@@ -168,10 +166,9 @@ impl Model {
         Ok(code.unwrap_or(ENGLISH))
     }
 
-    fn run(&self, settings: Settings, samples: &[f32]) -> Result<WhisperState, WorkerFault> {
-        native_log::take_memory_ran_out();
+    pub(crate) fn run(&self, settings: Settings, samples: &[f32]) -> Result<WhisperState, WorkerFault> {
         let cancel = settings.cancel.clone();
-        let mut state = self.context.create_state().map_err(|_| out_of_memory("a window's working memory"))?;
+        let mut state = self.context.create_state().map_err(|_| memory::fault("could not make room for a window"))?;
         let mut samples = samples.to_vec();
         samples.resize(samples.len().max(LEAST_SAMPLES), 0.0);
         let (sender, receiver) = channel();
@@ -199,9 +196,7 @@ impl Model {
         // The engine's own code for an abort is one of several; the flag is certain.
         cancel.check()?;
         let (state, result) = outcome.map_err(|_| WorkerFault::new(FaultKind::Panic, "decoding a window panicked"))?;
-        result.map_err(|error| {
-            if native_log::take_memory_ran_out() { out_of_memory("a window") } else { engine_fault("decoding", error) }
-        })?;
+        result.map_err(|error| engine_fault("decoding", error))?;
         Ok(state)
     }
 }
@@ -226,11 +221,6 @@ fn confidence(segment: &WhisperSegment<'_>, end_of_text: c_int) -> Option<f32> {
         .filter(|token| token.token_id() < end_of_text)
         .fold((0_u32, 0.0_f64), |(count, sum), token| (count + 1, sum + f64::from(token.token_probability())));
     (count > 0).then(|| (sum / f64::from(count)).clamp(0.0, 1.0) as f32)
-}
-
-fn out_of_memory(what: &str) -> WorkerFault {
-    let detail = format!("whisper.cpp could not allocate {what}; close other programs or choose a smaller model");
-    WorkerFault::new(FaultKind::AllocationFailed, detail)
 }
 
 fn engine_fault(doing: &str, error: WhisperError) -> WorkerFault {

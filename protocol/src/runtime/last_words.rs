@@ -17,6 +17,12 @@ type Speaker = Box<dyn Fn(WorkerFault) + Send>;
 
 static SPEAKER: Mutex<Option<Speaker>> = Mutex::new(None);
 
+/// Given up before the words are put together: often there is no memory for them either.
+static RESERVE: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+/// Bytes. Never written to, so that no memory lies behind them; small enough to be taken from the heap, to which
+/// they go back.
+const RESERVED: usize = 64 << 10;
+
 /// From now on last words go out through `outbox`, for as long as somebody else holds it.
 pub(super) fn are_sent_by<R: Role>(outbox: &Arc<Outbox<R>>) {
     let outbox = Arc::downgrade(outbox);
@@ -26,18 +32,21 @@ pub(super) fn are_sent_by<R: Role>(outbox: &Arc<Outbox<R>>) {
         }
     });
     *SPEAKER.lock().unwrap_or_else(PoisonError::into_inner) = Some(speaker);
+    *RESERVE.lock().unwrap_or_else(PoisonError::into_inner) = Vec::with_capacity(RESERVED);
 }
 
-/// Sends `fault` and ends the process, from any thread. Waits for a frame that is being sent; must not be called
-/// from within one, which no engine can be.
+/// Sends the fault that `words` gives and ends the process, from any thread. Waits for a frame that is being sent;
+/// must not be called from within one, which no engine can be.
 ///
 /// Outside a conversation nobody hears it, and the exit status alone tells.
-pub fn last_words(fault: WorkerFault) -> ! {
-    speak(fault);
+pub fn last_words(words: impl FnOnce() -> WorkerFault) -> ! {
+    speak(words);
     leave(WorkerExitCode::Fault)
 }
 
-fn speak(fault: WorkerFault) {
+fn speak(words: impl FnOnce() -> WorkerFault) {
+    drop(std::mem::take(&mut *RESERVE.lock().unwrap_or_else(PoisonError::into_inner)));
+    let fault = words();
     if let Some(speaker) = &*SPEAKER.lock().unwrap_or_else(PoisonError::into_inner) {
         speaker(fault);
     }
@@ -71,7 +80,7 @@ mod tests {
         are_sent_by(&outbox);
         outbox.send(&FromWorker::Heartbeat);
         let fault = WorkerFault::new(crate::FaultKind::AllocationFailed, "no memory");
-        speak(fault.clone());
+        speak(|| fault.clone());
         let bytes = wire.0.lock().expect("nobody panics").clone();
         let mut frames = Cursor::new(&bytes[..]);
         let mut next = |seq| {

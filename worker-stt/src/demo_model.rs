@@ -1,0 +1,58 @@
+//! Tests of whisper.cpp itself, with the demo model and the demo recording.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use meetcap_protocol::payload::stt::SttLoad;
+use meetcap_protocol::runtime::Cancel;
+
+use crate::audio::Recording;
+use crate::native_log;
+use crate::whisper::Model;
+use crate::window::{Window, Windower};
+
+fn demo(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../supervisor/demo").join(file)
+}
+
+fn model() -> Model {
+    native_log::install();
+    let packed = std::fs::File::open(demo("demo-stt-q5_0.bin.zst")).expect("the demo model is in the repository");
+    let mut unpacked = ruzstd::decoding::StreamingDecoder::new(packed).expect("it is compressed with zstd");
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::io::copy(&mut unpacked, &mut file).and_then(|_| file.flush()).expect("it unpacks");
+    let load = SttLoad { model: file.path().into(), threads: 1, gpu: false };
+    Model::load(file.path(), &load).expect("it loads")
+}
+
+fn first_window() -> Window {
+    let mut recording = Recording::open(&demo("meeting.flac")).expect("the demo recording is in the repository");
+    let (mut windower, mut samples) = (Windower::default(), Vec::new());
+    loop {
+        let more = recording.read(&mut samples).expect("it decodes");
+        windower.push(&samples);
+        if !more {
+            windower.finish();
+        }
+        if let Some(window) = windower.next_window() {
+            return window;
+        }
+    }
+}
+
+#[test]
+fn a_fixed_length_is_kept_whatever_the_model_would_say() {
+    let (model, window) = (model(), first_window());
+    let run = |length| {
+        let settings = model.settings("en", length, &Cancel::default());
+        let state = model.run(settings, &window.samples).expect("it decodes");
+        let tokens = state.as_iter().map(|segment| segment.n_tokens()).sum::<i32>();
+        (state.full_n_segments(), tokens)
+    };
+    let (segments, said) = run(None);
+    assert!(segments > 1, "the window holds several sentences");
+    assert_eq!(run(Some(5)), (1, 5), "shorter than what was said");
+    let longer = said + 60;
+    assert_eq!(run(Some(longer.unsigned_abs())), (1, longer), "longer than what was said");
+    assert_eq!(run(Some(u32::MAX)), (1, 220), "no more than whisper.cpp decodes at once");
+}
