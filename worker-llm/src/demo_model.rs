@@ -4,7 +4,6 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use meetcap_protocol::Spoken;
@@ -12,27 +11,29 @@ use meetcap_protocol::Spoken;
 use crate::prompt::Frame;
 use crate::template::INTRODUCTION;
 use crate::vocabulary::{ModelVocabulary, Token, Vocabulary};
-use crate::{log, model_file, plan};
+use crate::{engine, model_file, plan};
 
 const INSTRUCTIONS: &str = "You are given the transcript of a meeting. Summarise it.";
 
-/// The model's vocabulary, loaded once for all tests: the backend can be initialised only once.
+/// The demo model's file, unpacked.
+pub(crate) fn file() -> tempfile::TempPath {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../supervisor/demo/demo-llm-q8_0.gguf.zst");
+    let packed = std::fs::File::open(path).expect("the demo model is in the repository");
+    let mut unpacked = ruzstd::decoding::StreamingDecoder::new(packed).expect("it is compressed with zstd");
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::io::copy(&mut unpacked, &mut file).and_then(|_| file.flush()).expect("it unpacks");
+    model_file::check(file.path()).expect("its head is sound");
+    file.into_temp_path()
+}
+
+/// The model's vocabulary, loaded once for all tests.
 fn model() -> &'static LlamaModel {
-    static MODEL: OnceLock<(LlamaModel, LlamaBackend)> = OnceLock::new();
-    let (model, _) = MODEL.get_or_init(|| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../supervisor/demo/demo-llm-q8_0.gguf.zst");
-        let packed = std::fs::File::open(path).expect("the demo model is in the repository");
-        let mut unpacked = ruzstd::decoding::StreamingDecoder::new(packed).expect("it is compressed with zstd");
-        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
-        std::io::copy(&mut unpacked, &mut file).and_then(|_| file.flush()).expect("it unpacks");
-        model_file::check(file.path()).expect("its head is sound");
-        log::install();
-        let backend = LlamaBackend::init().expect("llama.cpp starts");
+    static MODEL: OnceLock<LlamaModel> = OnceLock::new();
+    MODEL.get_or_init(|| {
         let params = LlamaModelParams::default().with_vocab_only(true);
-        let model = LlamaModel::load_from_file(&backend, file.path(), &params).expect("its vocabulary loads");
-        (model, backend)
-    });
-    model
+        let backend = engine::backend().expect("llama.cpp starts");
+        LlamaModel::load_from_file(backend, file(), &params).expect("its vocabulary loads")
+    })
 }
 
 /// Lines of words, signs, scripts and broken markers, the same on every run.

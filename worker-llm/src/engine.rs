@@ -7,12 +7,15 @@
 //! and tensors); what was said in the meeting is in no fault and no log line.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use llama_cpp_2::LlamaBackendDeviceType;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
-use meetcap_protocol::payload::llm::{Finish, Llm, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmPlanReport, LlmPlanRequest};
+use meetcap_protocol::payload::llm::{
+    Finish, Llm, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmPlanReport, LlmPlanRequest, LlmSetup, LlmSize,
+};
 use meetcap_protocol::runtime::{Cancel, Engine, JobContext, LoadContext};
 use meetcap_protocol::{FaultKind, LoadReport, WorkerFault};
 
@@ -21,7 +24,7 @@ use crate::plan::{self, narrow};
 use crate::prompt::Frame;
 use crate::text::Characters;
 use crate::vocabulary::{ModelVocabulary, Token};
-use crate::{log, model_file};
+use crate::{log, memory, model_file, size};
 
 /// Progress is sent when it has grown by this much.
 const LOAD_STEP: f32 = 0.01;
@@ -30,11 +33,10 @@ const LOAD_STEP: f32 = 0.01;
 /// memory for it, and would be killed for a number that is merely wrong.
 const LONGEST_CONTEXT: u32 = 1 << 24;
 
-/// llama.cpp behind the protocol. The fields are dropped in this order, the backend last.
+/// llama.cpp behind the protocol.
 #[derive(Debug, Default)]
 pub(crate) struct LlmEngine {
     loaded: Option<Loaded>,
-    backend: Option<LlamaBackend>,
 }
 
 #[derive(Debug)]
@@ -52,45 +54,36 @@ impl Engine for LlmEngine {
                 let path = model.to_path();
                 model_file::check(&path)?;
                 let params = LlamaModelParams::default().with_vocab_only(true).with_n_gpu_layers(0);
-                let model = open(self.backend()?, &path, &params)?;
+                let model = open(backend()?, &path, &params)?;
                 plan::count(&model, instructions, lines).map(LlmPlanReport::Counted)
             }
-            LlmPlanRequest::Size { .. } => {
-                Err(WorkerFault::new(FaultKind::BadInput, "this worker does not size set-ups yet"))
-            }
+            LlmPlanRequest::Size { model, setups } => size(&model.to_path(), setups).map(LlmPlanReport::Sized),
         }
     }
 
     fn load(&mut self, load: &LlmLoad, context: &LoadContext<Llm>) -> Result<LoadReport, WorkerFault> {
         let path = load.model.to_path();
-        if !(1..=LONGEST_CONTEXT).contains(&load.setup.n_ctx) {
-            let detail =
-                format!("a context of {} tokens is out of range; ask for 1 to {LONGEST_CONTEXT}", load.setup.n_ctx);
-            return Err(WorkerFault::new(FaultKind::BadInput, detail));
-        }
-        if model_file::check(&path)?.tensors == 0 {
-            let detail = format!("{} holds a vocabulary but no weights", path.display());
-            return Err(WorkerFault::new(FaultKind::ModelInvalid, detail));
-        }
-        let backend = self.backend()?;
+        let setup = &load.setup;
+        check(&path, std::slice::from_ref(setup))?;
+        let backend = backend()?;
         let device = gpu(backend);
-        let layers = if device.is_some() { load.setup.gpu_layers.unwrap_or(u32::MAX) } else { 0 };
+        let layers = layers(setup, device.as_deref());
         let params = LlamaModelParams::default()
             .with_n_gpu_layers(layers)
-            // On the CPU llama.cpp repacks the weights and would keep the mapped ones besides.
-            .with_use_mmap(layers > 0)
+            // What lies on a GPU is copied there, from the page cache without another copy in between.
+            .with_use_mmap(setup.map_weights || layers > 0)
             .with_progress_callback(load_progress(context));
         let model = open(backend, &path, &params).map_err(|fault| cancelled_or(context.cancel(), fault))?;
         drop(params);
         context.cancel().check()?;
         log::start();
-        let size = ContextSize { n_ctx: load.setup.n_ctx, threads: load.threads, gpu: layers > 0 };
-        let room = Context::new(model, size).ok_or_else(|| no_room(load.setup.n_ctx))?;
+        let size = ContextSize { n_ctx: setup.n_ctx, kv: setup.kv, threads: load.threads, gpu: layers > 0 };
+        let room = Context::new(model, size).ok_or_else(|| size::no_context(setup, &log::errors()))?;
         if !room.continues_text() {
             let detail = format!("{} does not continue text; use a model made for chat", path.display());
             return Err(WorkerFault::new(FaultKind::ModelInvalid, detail));
         }
-        self.loaded = Some(Loaded { context: room, n_ctx: load.setup.n_ctx });
+        self.loaded = Some(Loaded { context: room, n_ctx: setup.n_ctx });
         let device = device.filter(|_| layers > 0).unwrap_or_else(|| "cpu".to_owned());
         Ok(LoadReport { engine: "llama.cpp".to_owned(), device })
     }
@@ -115,9 +108,18 @@ impl Engine for LlmEngine {
             );
             return Err(WorkerFault::new(FaultKind::BadInput, detail));
         }
+        let room = n_ctx - prompt_tokens;
+        if job.exact && job.max_tokens > room {
+            let detail = format!(
+                "{prompt_tokens} tokens of prompt and exactly {} of answer do not fit in a context of {n_ctx}; \
+                 load with a longer one",
+                job.max_tokens
+            );
+            return Err(WorkerFault::new(FaultKind::BadInput, detail));
+        }
         let mut session = loaded.context.session(context.cancel());
         read(&mut session, &prompt, context)?;
-        let most = job.max_tokens.min(n_ctx - prompt_tokens);
+        let most = job.max_tokens.min(room);
         let (finish, answer_tokens) = answer(&mut session, job, most, context)?;
         Ok(LlmOutput { finish, prompt_tokens, answer_tokens })
     }
@@ -127,18 +129,26 @@ impl Engine for LlmEngine {
     }
 }
 
-impl LlmEngine {
-    /// Initialised at first use, which is after the sandbox is in place.
-    fn backend(&mut self) -> Result<&LlamaBackend, WorkerFault> {
-        if self.backend.is_none() {
-            log::install();
-            let backend = LlamaBackend::init().map_err(|error| {
-                WorkerFault::new(FaultKind::Engine { code: 0 }, format!("llama.cpp does not start: {error}"))
-            })?;
-            self.backend = Some(backend);
-        }
-        self.backend.as_ref().ok_or_else(|| WorkerFault::new(FaultKind::Engine { code: 0 }, "llama.cpp is not started"))
-    }
+/// Initialised at first use, which is after the sandbox is in place, and never taken down: the process ends without.
+pub(crate) fn backend() -> Result<&'static LlamaBackend, WorkerFault> {
+    static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
+    let start = || {
+        log::install();
+        memory::install();
+        LlamaBackend::init().map_err(|error| format!("llama.cpp does not start: {error}"))
+    };
+    let backend = BACKEND.get_or_init(start).as_ref();
+    backend.map_err(|why| WorkerFault::new(FaultKind::Engine { code: 0 }, why.clone()))
+}
+
+fn size(path: &Path, setups: &[LlmSetup]) -> Result<Vec<LlmSize>, WorkerFault> {
+    check(path, setups)?;
+    let backend = backend()?;
+    let device = gpu(backend);
+    let layers = |setup: &LlmSetup| layers(setup, device.as_deref());
+    size::measure(setups, layers, |layers| {
+        open(backend, path, &LlamaModelParams::default().with_n_gpu_layers(layers).with_no_alloc(true))
+    })
 }
 
 fn open(backend: &LlamaBackend, path: &Path, params: &LlamaModelParams) -> Result<LlamaModel, WorkerFault> {
@@ -166,10 +176,24 @@ fn open(backend: &LlamaBackend, path: &Path, params: &LlamaModelParams) -> Resul
     Ok(model)
 }
 
-fn no_room(n_ctx: u32) -> WorkerFault {
-    let errors = log::errors();
-    let detail = format!("no memory for a context of {n_ctx} tokens; load with a shorter one: {errors}");
-    WorkerFault::new(FaultKind::AllocationFailed, detail.trim_end_matches([':', ' ']))
+/// Looks at what was asked for before llama.cpp does.
+fn check(path: &Path, setups: &[LlmSetup]) -> Result<(), WorkerFault> {
+    for LlmSetup { n_ctx, .. } in setups {
+        if !(1..=LONGEST_CONTEXT).contains(n_ctx) {
+            let detail = format!("a context of {n_ctx} tokens is out of range; ask for 1 to {LONGEST_CONTEXT}");
+            return Err(WorkerFault::new(FaultKind::BadInput, detail));
+        }
+    }
+    if model_file::check(path)?.tensors == 0 {
+        let detail = format!("{} holds a vocabulary but no weights", path.display());
+        return Err(WorkerFault::new(FaultKind::ModelInvalid, detail));
+    }
+    Ok(())
+}
+
+/// Layers to put on the GPU, of which there may be none.
+fn layers(setup: &LlmSetup, device: Option<&str>) -> u32 {
+    if device.is_some() { setup.gpu_layers.unwrap_or(u32::MAX) } else { 0 }
 }
 
 /// llama.cpp reports a load that its callback stopped like one that failed.
@@ -216,7 +240,8 @@ fn read(session: &mut Session<'_>, prompt: &[Token], context: &JobContext<Llm>) 
     Ok(())
 }
 
-/// Samples until the model ends or `most` tokens are made. Sends the text as it comes.
+/// Samples until the model ends or `most` tokens are made; a job of exact length does not let it end. Sends the text
+/// as it comes.
 fn answer(
     session: &mut Session<'_>,
     job: &LlmJob,
@@ -234,12 +259,12 @@ fn answer(
     };
     let finish = loop {
         if made == most {
-            break Finish::TokenLimit;
+            break if job.exact { Finish::EndOfText } else { Finish::TokenLimit };
         }
         context.cancel().check()?;
         let token = session.sample(&mut sampler);
         let (ends, piece) = session.look_up(token);
-        if ends {
+        if ends && !job.exact {
             break Finish::EndOfText;
         }
         made += 1;

@@ -6,19 +6,25 @@
 //!  vocabulary ── the little that the prompt needs of one
 //!  prompt ────── the stand-in replaced by the transcript, as tokens that cannot be control tokens
 //!  plan ──────── the same, counted
+//!  size ──────── what set-ups take, before anything is loaded
 //!  llama ─────── context and sampler; nearly all `unsafe` of the crate
 //!  engine ────── plan, load, process, unload
 //!  text, log ─── whole characters out of token pieces; what llama.cpp complained about
+//!  memory ────── the end, where there is none left
 //! ```
 
+#[cfg(test)]
+mod demo_jobs;
 #[cfg(test)]
 mod demo_model;
 mod engine;
 mod llama;
 mod log;
+mod memory;
 mod model_file;
 mod plan;
 mod prompt;
+mod size;
 mod template;
 mod text;
 #[cfg(test)]
