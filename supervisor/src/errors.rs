@@ -1,12 +1,17 @@
 //! Why a run failed, for people and for programs.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use meetcap_protocol::FaultKind;
 use thiserror::Error;
 
+use crate::event::Phase;
 use crate::input::InputError;
 use crate::journal::{JournalError, Misplaced};
+use crate::memory::gate::Arithmetic;
+use crate::memory::{Bytes, LimitOf};
 use crate::models::header::ModelError;
 use crate::output::OutputError;
 use crate::worker::{ExitClass, StartError, WorkerExit};
@@ -31,6 +36,77 @@ pub enum Advice {
     GiveUp,
 }
 
+/// A load that the gate did not let in. A decision, not a failure: nothing was started for this phase.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdmissionRefused {
+    pub phase: Phase,
+    pub model: String,
+    /// `None` where nothing could be read, which is no reason to refuse.
+    pub sum: Option<Arithmetic>,
+    /// What would fit, had falling back been allowed.
+    pub would_fit: Option<String>,
+    /// The last rung of the ladder, and what it needs.
+    pub smallest: Option<(String, Bytes)>,
+    /// How long memory was waited for.
+    pub waited: Duration,
+}
+
+impl fmt::Display for AdmissionRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { phase, model, sum, waited, .. } = self;
+        let what = match phase {
+            Phase::Stt => "speech",
+            Phase::Llm => "summary",
+        };
+        write!(f, "refused: the {what} model {model} does not fit into memory")?;
+        if let Some(sum) = sum {
+            write!(f, ": it {sum}")?;
+        }
+        if *waited > Duration::ZERO {
+            write!(f, "; memory was waited for {} s in vain", waited.as_secs())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for AdmissionRefused {}
+
+impl AdmissionRefused {
+    /// What would help, a sentence each.
+    pub fn remedies(&self) -> Vec<String> {
+        let option = match self.phase {
+            Phase::Stt => "--stt",
+            Phase::Llm => "--llm",
+        };
+        let mut remedies = Vec::new();
+        match (&self.would_fit, &self.smallest) {
+            (Some(smaller), _) => remedies
+                .push(format!("{smaller} would fit: name it with {option}, or set auto_fallback = true in [memory]")),
+            (None, Some((smaller, need))) => {
+                remedies.push(format!(
+                    "the smallest model known in its place, {smaller}, needs {need} and does not fit either"
+                ));
+            }
+            (None, None) => {
+                remedies.push(format!(
+                    "name a smaller model with {option}; `meetcap-supervisor models estimate` tells what one needs"
+                ));
+            }
+        }
+        if let Some(sum) = &self.sum {
+            if sum.fits_alone() {
+                remedies
+                    .push("close other programs, or let --wait-for-memory 10m wait until memory is free".to_owned());
+            }
+            if let LimitOf::Cgroup(path) = &sum.of {
+                remedies.push(format!("or raise the memory limit of the control group {path}"));
+            }
+        }
+        remedies.push("--force loads it all the same; the system may then end it, or another program".to_owned());
+        remedies
+    }
+}
+
 /// A run that did not reach its end.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -47,6 +123,15 @@ pub enum JobError {
     Start(StartError),
     #[error("{0}")]
     Worker(Box<WorkerExit>),
+    #[error(transparent)]
+    Refused(Box<AdmissionRefused>),
+    /// Memory ran out while a worker ran.
+    #[error("{exit}; memory ran out, and there is no smaller {phase} model to go on with")]
+    OutOfMemory { phase: Phase, exit: Box<WorkerExit> },
+    #[error(
+        "the worker {program} computes on {found} and not on {wanted}, as asked for; build it with the feature `{wanted}`, or leave --device out"
+    )]
+    Device { program: &'static str, wanted: String, found: String },
     /// What a worker said in the end does not fit what it said before.
     #[error("the speech worker's account does not add up: {0}")]
     Account(Misplaced),
@@ -86,7 +171,7 @@ impl JobError {
     /// What the worker said of itself, if that is what happened.
     pub(crate) fn fault(&self) -> Option<FaultKind> {
         match self {
-            Self::Worker(exit) => match &exit.class {
+            Self::Worker(exit) | Self::OutOfMemory { exit, .. } => match &exit.class {
                 ExitClass::Fault(fault) => Some(fault.kind),
                 _ => None,
             },
@@ -98,9 +183,14 @@ impl JobError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Input(_) | Self::Transcript { .. } | Self::Model(_) => ErrorClass::Input,
-            Self::WorkerMissing { .. } | Self::Start(_) | Self::Output(_) | Self::Held(_) | Self::Interrupted => {
-                ErrorClass::Environment
-            }
+            Self::WorkerMissing { .. }
+            | Self::Start(_)
+            | Self::Output(_)
+            | Self::Held(_)
+            | Self::Refused(_)
+            | Self::OutOfMemory { .. }
+            | Self::Device { .. }
+            | Self::Interrupted => ErrorClass::Environment,
             Self::Account(_) | Self::Summary { .. } | Self::Internal(_) => ErrorClass::Internal,
             Self::Worker(_) => match self.fault() {
                 Some(FaultKind::ModelMissing | FaultKind::ModelInvalid | FaultKind::BadInput) => ErrorClass::Input,
@@ -114,10 +204,14 @@ impl JobError {
     pub fn advice(&self) -> Advice {
         match self {
             Self::Interrupted | Self::Held(_) => Advice::RetrySame,
+            Self::Refused(_) | Self::OutOfMemory { .. } => Advice::RetrySmaller,
+            Self::Worker(exit) if exit.wants_smaller() => Advice::RetrySmaller,
             Self::Worker(_) => match self.fault() {
-                Some(FaultKind::AllocationFailed) => Advice::RetrySmaller,
                 Some(FaultKind::ModelMissing | FaultKind::ModelInvalid | FaultKind::BadInput) => Advice::GiveUp,
-                Some(FaultKind::Cancelled | FaultKind::Engine { .. } | FaultKind::Panic) | None => Advice::RetrySame,
+                Some(
+                    FaultKind::AllocationFailed | FaultKind::Cancelled | FaultKind::Engine { .. } | FaultKind::Panic,
+                )
+                | None => Advice::RetrySame,
             },
             _ => Advice::GiveUp,
         }

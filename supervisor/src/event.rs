@@ -10,7 +10,7 @@ use std::time::Instant;
 use meetcap_protocol::{LifecycleState, Spoken, WorkerKind};
 use serde::Serialize;
 
-use crate::memory::{Bytes, MemoryReading};
+use crate::memory::{Bytes, Limit, MemoryReading, MemoryUsage, Release, SystemReading};
 use crate::worker::WorkerExit;
 
 /// Version of the events' shape.
@@ -60,6 +60,17 @@ pub enum Outcome {
     Interrupted,
 }
 
+/// What was decided on a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    Admit,
+    Fallback,
+    Wait,
+    Refuse,
+    Forced,
+}
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -97,12 +108,49 @@ pub enum Event {
     SummaryDelta {
         text: Spoken,
     },
+    /// The decision on a load.
+    Admission {
+        phase: Phase,
+        /// What was asked for.
+        model: String,
+        needed_bytes: Bytes,
+        /// What may be taken of the bound that decides.
+        available_bytes: Bytes,
+        limit_bytes: Bytes,
+        decision: Decision,
+        /// What the decision is about.
+        model_used: String,
+    },
     Memory {
         phase: Phase,
         pid: u32,
         anonymous_bytes: Bytes,
         file_backed_bytes: Bytes,
         rss_bytes: Bytes,
+        gpu_bytes: Bytes,
+        /// Of the tightest bound.
+        system_available_bytes: Bytes,
+        /// Share of the last ten seconds in which some task waited for memory; null where the kernel does not tell.
+        pressure_percent: Option<f64>,
+    },
+    /// Memory of the whole process tree at a moment that the specification names.
+    Checkpoint {
+        name: &'static str,
+        #[serde(flatten)]
+        usage: MemoryUsage,
+    },
+    /// Something smaller takes a model's place, or the same model gets by with less.
+    Fallback {
+        phase: Phase,
+        from: String,
+        to: String,
+        reason: String,
+    },
+    /// How a worker's memory came back.
+    Release {
+        phase: Phase,
+        #[serde(flatten)]
+        release: Release,
     },
     Warning {
         code: &'static str,
@@ -135,13 +183,20 @@ impl Event {
         }
     }
 
-    pub(crate) fn memory(kind: WorkerKind, pid: u32, reading: &MemoryReading) -> Self {
+    pub(crate) fn release(kind: WorkerKind, release: Release) -> Self {
+        Self::Release { phase: kind.into(), release }
+    }
+
+    pub(crate) fn memory(kind: WorkerKind, pid: u32, reading: &MemoryReading, system: &SystemReading) -> Self {
         Self::Memory {
             phase: kind.into(),
             pid,
             anonymous_bytes: reading.anonymous,
             file_backed_bytes: reading.file_backed,
             rss_bytes: reading.rss,
+            gpu_bytes: reading.gpu,
+            system_available_bytes: system.tightest().map(Limit::available).unwrap_or_default(),
+            pressure_percent: system.pressure.map(|pressure| pressure.some),
         }
     }
 }

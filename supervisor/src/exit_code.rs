@@ -16,6 +16,8 @@ pub enum ExitCode {
     Input,
     /// Model missing or invalid.
     Model,
+    /// Refused for memory: that phase was not started.
+    Refused,
     /// Worker failed after every allowed retry.
     Worker,
     /// Memory ran out in flight and no smaller model is left.
@@ -37,6 +39,7 @@ impl ExitCode {
             Self::Usage => 2,
             Self::Input => 3,
             Self::Model => 4,
+            Self::Refused => 5,
             Self::Worker => 6,
             Self::OutOfMemory => 7,
             Self::Output => 8,
@@ -51,7 +54,9 @@ impl ExitCode {
         match error {
             JobError::Input(_) | JobError::Transcript { .. } => Self::Input,
             JobError::Model(_) => Self::Model,
-            JobError::WorkerMissing { .. } | JobError::Start(_) => Self::Usage,
+            JobError::WorkerMissing { .. } | JobError::Start(_) | JobError::Device { .. } => Self::Usage,
+            JobError::Refused(_) => Self::Refused,
+            JobError::OutOfMemory { .. } => Self::OutOfMemory,
             JobError::Account(_) | JobError::Summary { .. } => Self::Worker,
             JobError::Output(_) => Self::Output,
             JobError::Held(_) => Self::Held,
@@ -75,11 +80,12 @@ impl ExitCode {
             Self::Output => 2,
             Self::OutOfMemory => 3,
             Self::Worker => 4,
-            Self::Held => 5,
-            Self::Model => 6,
-            Self::Input => 7,
-            Self::Usage => 8,
-            Self::Done => 9,
+            Self::Refused => 5,
+            Self::Held => 6,
+            Self::Model => 7,
+            Self::Input => 8,
+            Self::Usage => 9,
+            Self::Done => 10,
         }
     }
 

@@ -20,21 +20,11 @@
 //!
 //! ```no_run
 //! # async fn example() {
-//! use meetcap_supervisor::{Job, Model, Stop, Supervisor, WorkerPrograms, default_threads};
-//! use meetcap_supervisor::{event::EventSink, journal::Resume, output::Format};
+//! use meetcap_supervisor::event::EventSink;
+//! use meetcap_supervisor::{Job, Model, Stop, Supervisor, WorkerPrograms};
 //!
 //! let supervisor = Supervisor::new(WorkerPrograms::beside("/opt/app/bin".as_ref()));
-//! let job = Job {
-//!     audio: "meeting.wav".into(),
-//!     stt: Model::from_path("ggml-small.bin"),
-//!     llm: None,
-//!     output_dir: None,
-//!     formats: Format::DEFAULT.to_vec(),
-//!     language: None,
-//!     seed: 0,
-//!     threads: default_threads(),
-//!     resume: Resume::Auto,
-//! };
+//! let job = Job { language: Some("en".to_owned()), ..Job::new("meeting.wav", Model::from_path("ggml-small.bin")) };
 //! let events = EventSink::new(|event, _| println!("{event:?}"));
 //! let report = supervisor.run(&job, events, &Stop::default()).await;
 //! # drop(report);
@@ -47,6 +37,7 @@ pub mod config;
 pub mod errors;
 pub mod event;
 pub mod exit_code;
+pub mod fallback;
 pub mod input;
 pub mod journal;
 pub mod memory;
@@ -54,6 +45,7 @@ pub mod models;
 pub mod output;
 pub mod permit;
 mod pipeline;
+pub mod planning;
 pub mod programs;
 pub mod registry;
 pub mod restart;
@@ -62,10 +54,18 @@ pub mod stop;
 pub mod summary;
 pub mod worker;
 
+pub use config::Device;
 pub use errors::JobError;
 pub use exit_code::ExitCode;
-pub use meetcap_protocol::{FaultKind, LifecycleState, WorkerFault};
+pub use meetcap_protocol::payload::llm::KvType;
+pub use meetcap_protocol::{FaultKind, LifecycleState, WorkerFault, WorkerKind};
 pub use models::Model;
-pub use pipeline::{Job, RunReport, SummarizeJob, Supervisor, default_threads};
+pub use pipeline::{Exact, Job, Resources, RunReport, SummarizeJob, Supervisor, default_threads};
 pub use programs::WorkerPrograms;
 pub use stop::Stop;
+
+/// What a worker of this build answers to `--version`, its name left out.
+pub fn worker_version() -> String {
+    use meetcap_protocol::version::{BuildVersion, ProtocolVersion};
+    format!("{} (protocol {})", BuildVersion::CURRENT, ProtocolVersion::CURRENT)
+}

@@ -1,5 +1,5 @@
 //! The one permit to hold a model. It cannot be cloned, and it comes back only after the worker that held it
-//! was reaped: whoever waits for it waits for the memory.
+//! was reaped and its memory was looked for: whoever waits for it waits for the memory.
 
 use std::sync::Arc;
 

@@ -25,13 +25,6 @@ impl WorkerPrograms {
         Self { stt: None, llm: None, folders }
     }
 
-    /// Takes what `MEETCAP_WORKER_STT` and `MEETCAP_WORKER_LLM` say before what was found otherwise.
-    #[must_use]
-    pub fn with_environment(self) -> Self {
-        let told = |kind| std::env::var_os(variable(kind)).filter(|value| !value.is_empty()).map(PathBuf::from);
-        Self { stt: told(WorkerKind::Stt).or(self.stt), llm: told(WorkerKind::Llm).or(self.llm), ..self }
-    }
-
     /// The program for `kind`.
     ///
     /// # Errors

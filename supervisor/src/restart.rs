@@ -157,15 +157,16 @@ pub fn is_mendable(exit: &WorkerExit) -> bool {
             | FaultKind::ModelInvalid
             | FaultKind::BadInput
             | FaultKind::Cancelled
+            // Needs something smaller, not another try.
             | FaultKind::AllocationFailed => false,
         },
         ExitClass::KilledByUs { reason } => match reason {
             // A worker that lies is not asked again.
-            KillReason::Cancelled | KillReason::Protocol { .. } => false,
+            KillReason::Cancelled | KillReason::Protocol { .. } | KillReason::MemoryPressure => false,
             KillReason::Lingering => true,
         },
         ExitClass::Signal(_) | ExitClass::Code(_) | ExitClass::Deadline { .. } | ExitClass::Unknown => true,
-        ExitClass::Clean => false,
+        ExitClass::Clean | ExitClass::SuspectedOom { .. } => false,
     }
 }
 

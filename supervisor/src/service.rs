@@ -25,11 +25,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::errors::JobError;
 use crate::event::EventSink;
-use crate::memory::{Bytes, MemoryReading, MemoryUsage, read_system};
+use crate::memory::{Bytes, MemoryPolicy, MemoryReading, MemoryUsage, Release, read_system};
 use crate::models::Model;
 use crate::permit::LoadGate;
 use crate::programs::WorkerPrograms;
-use crate::worker::{Answered, Connected, Deadlines, Launch, Loaded, Planned, Update, Worker, WorkerExit};
+use crate::worker::{
+    Answered, Connected, Deadlines, Launch, Loaded, Planned, Update, Watch, Worker, WorkerExit, Yields,
+};
 
 /// What all services of one supervisor share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -41,6 +43,14 @@ pub struct Host {
     pub events: EventSink,
     /// Ends whatever waits on a worker.
     pub cancel: CancellationToken,
+    pub memory: MemoryPolicy,
+}
+
+impl Host {
+    fn watch(&self) -> Watch {
+        let MemoryPolicy { thresholds, monitoring, aggressive_gc, .. } = self.memory;
+        Watch { thresholds, tell_readings: monitoring, trim_heap: aggressive_gc }
+    }
 }
 
 /// A model in a process of its own (specification, section 3.1).
@@ -77,6 +87,8 @@ pub(crate) trait Accounted: ModelService {
 #[derive(Debug)]
 enum Holding<R: Role> {
     Empty,
+    /// Started early, without a model.
+    Connected(Worker<R, Connected>),
     Planned(Worker<R, Planned>),
     Loaded(Worker<R, Loaded>),
     Answered(Worker<R, Answered>),
@@ -92,8 +104,11 @@ pub(crate) struct PhaseFacts {
     pub(crate) process: Duration,
     pub(crate) unload: Duration,
     pub(crate) exit: Option<WorkerExit>,
+    /// GPU memory included.
     pub(crate) peak_cost: Bytes,
     pub(crate) peak_rss: Bytes,
+    /// Of all its workers that held a model, taken together.
+    pub(crate) release: Option<Release>,
 }
 
 /// The part that both services share.
@@ -103,27 +118,39 @@ struct Slot<R: Role> {
     model: Model,
     holding: Holding<R>,
     facts: PhaseFacts,
+    yields: Yields,
 }
 
 impl<R: Role> Slot<R> {
     fn new(host: Host, model: Model) -> Self {
-        Self { host, model, holding: Holding::Empty, facts: PhaseFacts::default() }
+        Self { host, model, holding: Holding::Empty, facts: PhaseFacts::default(), yields: Yields::WhenDire }
     }
 
-    /// Starts a worker and lets it count.
-    async fn plan(&mut self, request: R::PlanRequest, readable: Vec<PathBuf>) -> Result<R::PlanReport, JobError> {
+    /// Starts a worker, if there is none that has just been started.
+    async fn connect(&mut self, readable: Vec<PathBuf>) -> Result<Worker<R, Connected>, JobError> {
+        match std::mem::replace(&mut self.holding, Holding::Empty) {
+            Holding::Connected(worker) => return Ok(worker),
+            other => self.holding = other,
+        }
         self.unload().await;
-        let started = Instant::now();
         let launch = Launch {
             program: self.host.programs.find(R::KIND)?,
             readable,
             deadlines: self.host.deadlines,
             events: self.host.events.clone(),
             cancel: self.host.cancel.clone(),
+            watch: self.host.watch(),
         };
         let worker = Worker::<R, Connected>::start(launch).await.map_err(|error| self.failed_start(error))?;
         self.facts.pid = Some(worker.pid());
         self.facts.sandbox = Some(worker.sandbox().clone());
+        Ok(worker)
+    }
+
+    /// Lets a worker count.
+    async fn plan(&mut self, request: R::PlanRequest, readable: Vec<PathBuf>) -> Result<R::PlanReport, JobError> {
+        let started = Instant::now();
+        let worker = self.connect(readable).await?;
         let (worker, report) = worker.plan(request).await.map_err(|exit| self.failed(exit))?;
         self.holding = Holding::Planned(worker);
         self.facts.load += started.elapsed();
@@ -154,13 +181,16 @@ impl<R: Role> Slot<R> {
                     () = self.host.cancel.cancelled() => return Err(JobError::Interrupted),
                 };
                 let size = std::fs::metadata(&self.model.path).map_or(0, |metadata| metadata.len());
-                let (worker, report) = worker.load(permit, load, size).await.map_err(|exit| self.failed(exit))?;
+                let (worker, report) =
+                    worker.load(permit, load, size, self.yields).await.map_err(|exit| self.failed(exit))?;
                 self.facts.report = Some(report);
                 self.facts.load += started.elapsed();
                 self.holding = Holding::Loaded(worker);
                 Ok(())
             }
-            Holding::Empty => Err(JobError::Internal("a model was loaded without a plan".to_owned())),
+            Holding::Empty | Holding::Connected(_) => {
+                Err(JobError::Internal("a model was loaded without a plan".to_owned()))
+            }
             loaded => {
                 self.holding = loaded;
                 Ok(())
@@ -174,6 +204,13 @@ impl<R: Role> Slot<R> {
         update: impl FnMut(Update<R::Item>) -> Result<(), String> + Send,
     ) -> Result<R::Output, JobError> {
         self.acknowledge().await?;
+        if let Holding::Loaded(worker) = &self.holding
+            && worker.is_to_yield()
+            && let Holding::Loaded(worker) = std::mem::replace(&mut self.holding, Holding::Empty)
+        {
+            let exit = worker.relieve().await;
+            return Err(self.failed(exit));
+        }
         let Holding::Loaded(worker) = std::mem::replace(&mut self.holding, Holding::Empty) else {
             return Err(JobError::Internal("work was given to a model that is not loaded".to_owned()));
         };
@@ -204,6 +241,7 @@ impl<R: Role> Slot<R> {
         let started = Instant::now();
         let exit = match std::mem::replace(&mut self.holding, Holding::Empty) {
             Holding::Empty => return None,
+            Holding::Connected(worker) => worker.leave().await,
             Holding::Planned(worker) => worker.leave().await,
             Holding::Loaded(worker) => worker.unload().await,
             Holding::Answered(worker) => worker.abandon().await,
@@ -229,6 +267,10 @@ impl<R: Role> Slot<R> {
         self.facts.pid = Some(exit.pid);
         self.facts.peak_cost = self.facts.peak_cost.max(exit.peak_cost);
         self.facts.peak_rss = self.facts.peak_rss.max(exit.peak_rss);
+        self.facts.release = match (self.facts.release, exit.release) {
+            (Some(earlier), Some(release)) => Some(earlier.and_then(&release)),
+            (earlier, release) => release.or(earlier),
+        };
         self.facts.exit = Some(exit.clone());
     }
 
@@ -239,6 +281,7 @@ impl<R: Role> Slot<R> {
     fn memory(&self) -> MemoryReading {
         match &self.holding {
             Holding::Empty => MemoryReading::default(),
+            Holding::Connected(worker) => worker.memory(),
             Holding::Planned(worker) => worker.memory(),
             Holding::Loaded(worker) => worker.memory(),
             Holding::Answered(worker) => worker.memory(),
@@ -253,17 +296,28 @@ pub struct SttService {
     audio: PathBuf,
     threads: u16,
     cpu_only: bool,
+    exact_tokens: Option<u32>,
 }
 
 impl SttService {
     /// For one recording: a worker may read this model and this recording and nothing else.
     pub fn new(host: Host, model: Model, audio: PathBuf, threads: u16) -> Self {
-        Self { slot: Slot::new(host, model), audio, threads, cpu_only: false }
+        Self { slot: Slot::new(host, model), audio, threads, cpu_only: false, exact_tokens: None }
     }
 
     /// Leaves the GPU alone from the next load on.
     pub fn set_cpu_only(&mut self, cpu_only: bool) {
         self.cpu_only = cpu_only;
+    }
+
+    /// Sets what the worker heeds when memory becomes scarce, from the next load on.
+    pub fn set_yields(&mut self, yields: Yields) {
+        self.slot.yields = yields;
+    }
+
+    /// Decodes about so many tokens in each window, once and without a second try; for measurements.
+    pub fn set_exact_tokens(&mut self, tokens: Option<u32>) {
+        self.exact_tokens = tokens;
     }
 
     /// Transcribes the recording from window `first_unit` on. The answer counts once it is [acknowledged](Self::acknowledge).
@@ -276,7 +330,12 @@ impl SttService {
         first_unit: u64,
         update: impl FnMut(Update<SttItem>) -> Result<(), String> + Send,
     ) -> Result<SttOutput, JobError> {
-        let job = SttJob { audio: WirePath::from(self.audio.as_path()), language, first_unit, exact_tokens: None };
+        let job = SttJob {
+            audio: WirePath::from(self.audio.as_path()),
+            language,
+            first_unit,
+            exact_tokens: self.exact_tokens,
+        };
         self.slot.process(job, update).await
     }
 }
@@ -340,6 +399,21 @@ impl LlmService {
         Self { slot: Slot::new(host, model), threads, setup: None, cpu_only: false }
     }
 
+    /// Starts the worker and lets it wait, without a model, for its [plan](Self::plan).
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub async fn start(&mut self) -> Result<(), JobError> {
+        let worker = self.slot.connect(vec![self.slot.model.path.clone()]).await?;
+        self.slot.holding = Holding::Connected(worker);
+        Ok(())
+    }
+
+    /// The model that this service is for.
+    pub fn model(&self) -> &Model {
+        &self.slot.model
+    }
+
     /// Starts the worker and counts the lines' tokens with the model's own vocabulary.
     ///
     /// # Errors
@@ -369,6 +443,11 @@ impl LlmService {
     /// Leaves the GPU alone from the next load on.
     pub fn set_cpu_only(&mut self, cpu_only: bool) {
         self.cpu_only = cpu_only;
+    }
+
+    /// Sets what the worker heeds when memory becomes scarce, from the next load on.
+    pub fn set_yields(&mut self, yields: Yields) {
+        self.slot.yields = yields;
     }
 
     /// Sets what `load_model` will lay out.

@@ -83,12 +83,14 @@ pub fn section<'a>(markdown: &'a str, heading: &str) -> Vec<&'a str> {
 /// # Panics
 /// When that run fails.
 pub fn demo_models() -> &'static (PathBuf, PathBuf) {
-    static MODELS: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
-    MODELS.get_or_init(|| {
+    // The room stays: the models are in its cache.
+    static MODELS: OnceLock<((PathBuf, PathBuf), Room)> = OnceLock::new();
+    let (models, _) = MODELS.get_or_init(|| {
         let room = room_with("talk.wav");
         let _ = demo(&room).arg("talk.wav").run().expect_code(0);
         let ledger = json_of(&room, "talk.run.json");
         let path = |phase: usize| PathBuf::from(ledger["phases"][phase]["model_path"].as_str().expect("a path"));
-        (path(0), path(1))
-    })
+        ((path(0), path(1)), room)
+    });
+    models
 }

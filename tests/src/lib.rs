@@ -16,11 +16,15 @@
 pub mod bins;
 #[cfg(unix)]
 pub mod case;
+#[cfg(target_os = "linux")]
+pub mod cgroup;
 pub mod deadline;
 #[cfg(unix)]
 pub mod demo;
 pub mod fake;
 pub mod frames;
+#[cfg(target_os = "linux")]
+pub mod hog;
 pub mod meeting;
 #[cfg(unix)]
 pub mod processes;

@@ -25,6 +25,11 @@ impl Rng {
         Self(seed)
     }
 
+    /// The seed that goes on as this does from here.
+    pub const fn state(&self) -> u64 {
+        self.0
+    }
+
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;

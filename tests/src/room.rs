@@ -8,7 +8,11 @@ use crate::wav::Mono;
 
 /// The folder.
 #[derive(Debug)]
-pub struct Room(tempfile::TempDir);
+pub struct Room {
+    folder: tempfile::TempDir,
+    /// What the programs keep for next time.
+    cache: tempfile::TempDir,
+}
 
 impl Default for Room {
     fn default() -> Self {
@@ -20,11 +24,12 @@ impl Room {
     /// # Panics
     /// When there is no temporary folder; here and below, when a file cannot be written.
     pub fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary folder"))
+        let folder = || tempfile::tempdir().expect("a temporary folder");
+        Self { folder: folder(), cache: folder() }
     }
 
     pub fn folder(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -67,9 +72,9 @@ impl Room {
         names(self.folder()).into_iter().filter(|name| name.starts_with(prefix)).collect()
     }
 
-    /// The supervisor with this folder to work in.
+    /// The supervisor with this folder to work in, and without any measurement of earlier runs in other rooms.
     pub fn supervisor(&self) -> Invocation {
-        Invocation::new(bins::find(bins::SUPERVISOR), self.folder())
+        Invocation::new(bins::find(bins::SUPERVISOR), self.folder()).env("XDG_CACHE_HOME", self.cache.path())
     }
 
     /// The supervisor with scripted workers; see [`crate::fake`] for the script.

@@ -33,6 +33,8 @@ impl Invocation {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MEETCAP_")) {
             command.env_remove(name);
         }
+        // Nobody's own configuration and measurements.
+        command.env("HOME", home()).env_remove("XDG_CACHE_HOME");
         Self { command, room: room.to_path_buf(), limit: Duration::from_secs(60) }
     }
 
@@ -52,6 +54,26 @@ impl Invocation {
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.command.env(name, value.into());
         self
+    }
+
+    /// Runs it inside this control group, from its first instruction on.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn inside(self, group: &crate::cgroup::Cgroup) -> Self {
+        let Self { command, room, limit } = self;
+        let mut wrapped = Command::new("sh");
+        // The shell moves itself and then becomes the program.
+        wrapped.args(["-c", "echo 0 > \"$0\" && exec \"$@\""]).arg(group.procs());
+        wrapped.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => wrapped.env(name, value),
+                None => wrapped.env_remove(name),
+            };
+        }
+        wrapped.current_dir(&room).process_group(0);
+        wrapped.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { command: wrapped, room, limit }
     }
 
     #[must_use]
@@ -106,6 +128,13 @@ impl Invocation {
             status: OnceCell::new(),
         }
     }
+}
+
+/// A home of the tests' own, kept for the models that the demo unpacks there.
+fn home() -> PathBuf {
+    let home = std::env::temp_dir().join(format!("meetcap-tests-home-{}", nix::unistd::getuid()));
+    std::fs::create_dir_all(&home).expect("a folder for temporary files");
+    home
 }
 
 fn wait(mut child: Child) -> ExitStatus {

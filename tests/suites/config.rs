@@ -107,9 +107,13 @@ wait_for_memory = "0s"   # from default
 require_sandbox = false  # from default
 
 [supervisor.fallback]
-qwen3-4b         = false            # from default
-vosk-standard    = "vosk-small"     # from default
-whisper-large-v3 = "whisper-small"  # from default
+qwen3-4b               = false            # from default
+vosk-standard          = "vosk-small"     # from default
+whisper-base           = "whisper-tiny"   # from default
+whisper-large-v3       = "whisper-small"  # from default
+whisper-large-v3-turbo = "whisper-small"  # from default
+whisper-medium         = "whisper-small"  # from default
+whisper-small          = "whisper-base"   # from default
 "#,
         told(&room)
     );
@@ -134,8 +138,8 @@ fn each_value_tells_where_it_comes_from() {
         format!("wait_for_memory = \"1m30s\"     # from {path}:29"),
         "worker_stt      = \"/opt/stt\"  # from environment MEETCAP_WORKER_STT".to_owned(),
         "require_sandbox = false       # from default".to_owned(),
-        format!("whisper-large-v3 = \"whisper-base\"  # from {path}:30"),
-        "vosk-standard    = \"vosk-small\"    # from default".to_owned(),
+        format!("whisper-large-v3       = \"whisper-base\"   # from {path}:30"),
+        "vosk-standard          = \"vosk-small\"     # from default".to_owned(),
     ] {
         assert!(finished.stdout.lines().any(|shown| shown == line), "{line}\nin {finished:#?}");
     }

@@ -10,6 +10,7 @@ use meetcap_protocol::payload::llm::{KvType, LlmSetup};
 use meetcap_protocol::payload::stt::SttItem;
 use meetcap_protocol::{FaultKind, IllegalTransition, LifecycleEvent, LifecycleState, Spoken};
 use meetcap_supervisor::event::{Event, EventSink, Stamped};
+use meetcap_supervisor::memory::MemoryPolicy;
 use meetcap_supervisor::permit::LoadGate;
 use meetcap_supervisor::service::{Host, LlmService, ModelService, SttService, SummaryRequest};
 use meetcap_supervisor::worker::{Deadlines, ExitClass, HandshakeError, StartError, Update, WorkerExit};
@@ -33,6 +34,7 @@ fn deadlines() -> Deadlines {
         silence: Duration::from_millis(800),
         load: Duration::from_millis(1500),
         farewell: Duration::from_millis(1000),
+        release: Duration::from_millis(50),
         ..Deadlines::default()
     }
 }
@@ -67,7 +69,15 @@ impl Stage {
             folders: Vec::new(),
         };
         let listener = move |event: &Event, _: &Stamped<'_>| events.lock().expect("a list").push(event.clone());
-        Host { programs, deadlines: deadlines(), gate: self.gate.clone(), events: EventSink::new(listener), cancel }
+        let memory = MemoryPolicy::default();
+        Host {
+            programs,
+            deadlines: deadlines(),
+            gate: self.gate.clone(),
+            events: EventSink::new(listener),
+            cancel,
+            memory,
+        }
     }
 
     fn stt(&self) -> SttService {

@@ -13,8 +13,6 @@ use meetcap_protocol::payload::stt::{Stt, SttJob, SttLoad};
 use meetcap_protocol::preamble::{Preamble, PreambleReply};
 use meetcap_protocol::{FromWorker, SupervisorHello, ToWorker, WirePath};
 use meetcap_supervisor::event::{Event, EventSink, Stamped};
-use meetcap_supervisor::journal::Resume;
-use meetcap_supervisor::output::Format;
 use meetcap_supervisor::service::{ModelService, SttService};
 use meetcap_supervisor::worker::{Deadlines, ExitClass};
 use meetcap_supervisor::{Job, Model, Stop, Supervisor, WorkerPrograms};
@@ -77,17 +75,8 @@ fn an_engine_that_computes_for_ever_while_its_heart_beats_is_found_by_the_lack_o
         let deadlines = Deadlines { no_progress: Duration::from_millis(1200), ..Deadlines::default() };
         let mut supervisor = Supervisor::new(programs);
         supervisor.deadlines = deadlines;
-        let job = Job {
-            audio: case.room.path("talk.wav"),
-            stt: Model::from_path(case.room.path("speech.bin")),
-            llm: None,
-            output_dir: None,
-            formats: Format::DEFAULT.to_vec(),
-            language: None,
-            seed: 0,
-            threads: 1,
-            resume: Resume::Auto,
-        };
+        let model = Model::from_path(case.room.path("speech.bin"));
+        let job = Job { threads: 1, ..Job::new(case.room.path("talk.wav"), model) };
         let events = Arc::new(Mutex::new(Vec::new()));
         let list = events.clone();
         let sink =

@@ -11,11 +11,15 @@ pub struct Fallback {
 }
 
 impl Default for Fallback {
-    /// The specification's ladder.
+    /// The specification's ladder, with the rungs of the whisper family between and below its own.
     fn default() -> Self {
         let step = |from: &str, to: Option<&str>| (from.into(), to.map(Into::into));
         let steps = [
             step("whisper-large-v3", Some("whisper-small")),
+            step("whisper-large-v3-turbo", Some("whisper-small")),
+            step("whisper-medium", Some("whisper-small")),
+            step("whisper-small", Some("whisper-base")),
+            step("whisper-base", Some("whisper-tiny")),
             step("vosk-standard", Some("vosk-small")),
             step("qwen3-4b", None),
         ];

@@ -176,7 +176,11 @@ fn steps_are_added_to_the_default_ladder_and_replace_its_steps() {
                 step("/home/me/big.gguf", Some("/conf/small.gguf")),
                 step("qwen3-4b", None),
                 step("vosk-standard", Some("vosk-small")),
+                step("whisper-base", Some("whisper-tiny")),
                 step("whisper-large-v3", Some("whisper-base")),
+                step("whisper-large-v3-turbo", Some("whisper-small")),
+                step("whisper-medium", Some("whisper-small")),
+                step("whisper-small", Some("whisper-base")),
             ]
         );
         assert_eq!(provenance.of_step(Path::new("vosk-standard")), Source::Default);

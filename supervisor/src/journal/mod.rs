@@ -17,7 +17,7 @@
 //! ┌──────────────┬─────────────┬──────────┬────────────────┐
 //! │ length (u32) │ CRC-32      │ seq (u64)│ payload (JSON) │   record 0: Header
 //! ├──────────────┼─────────────┼──────────┼────────────────┤
-//! │ of payload   │ seq+payload │ from 0   │ ≤ 1 MiB        │   then Session, Audio, Window | Gap …, SttDone,
+//! │ of payload   │ seq+payload │ from 0   │ ≤ 1 MiB        │   then Session, Audio, Model, Window | Gap …, SttDone,
 //! └──────────────┴─────────────┴──────────┴────────────────┘        LlmHeader, Chunk …; a Session per run
 //! ```
 //!
@@ -78,5 +78,6 @@ pub use format::{FORMAT_VERSION, TailFault};
 pub use log::{AppendError, Cut, SummaryResumed};
 pub use progress::{LlmProgress, Misplaced, Progress};
 pub use record::{
-    Chunk, Damaged, Dropped, Gap, Header, LlmHeader, ModelIdentity, Parameters, Record, Session, SttDone, Window,
+    Chunk, Damaged, Dropped, Gap, Header, LlmHeader, ModelIdentity, ModelUsed, Parameters, Record, Session, SttDone,
+    Window,
 };

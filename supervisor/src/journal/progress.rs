@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! Header ─► ( Audio? , (Window | Gap of unit 0, 1, 2 …) ) ─► SttDone ─► ( LlmHeader ─► Chunk* )*
-//!           a Session may stand anywhere after the Header
+//!           a Session may stand anywhere after the Header, a Model anywhere between Header and SttDone
 //! ```
 
 use std::ops::Range;
 
 use meetcap_protocol::payload::stt::AudioInfo;
 
-use super::record::{Chunk, Gap, Header, LlmHeader, Record, Session, SttDone, Window};
+use super::record::{Chunk, Gap, Header, LlmHeader, ModelUsed, Record, Session, SttDone, Window};
 
 /// What is done.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,6 +18,8 @@ pub struct Progress {
     /// The latest run's.
     pub session: Option<Session>,
     pub audio: Option<AudioInfo>,
+    /// Which model wrote what: each writes from its unit up to the next one's.
+    pub models: Vec<(u64, ModelUsed)>,
     /// In order. Together with the gaps they are all units before [`Self::next_unit`].
     pub windows: Vec<Window>,
     pub gaps: Vec<Gap>,
@@ -79,6 +81,11 @@ impl Progress {
             Record::Header(header) => self.header = Some(header),
             Record::Session(session) => self.session = Some(session),
             Record::Audio(audio) => self.audio = Some(audio),
+            Record::Model(model) => {
+                // One that wrote nothing is of no interest.
+                self.models.retain(|(from, _)| *from != self.order.units);
+                self.models.push((self.order.units, model));
+            }
             Record::Window(window) => self.windows.push(window),
             Record::Gap(gap) => self.gaps.push(gap),
             Record::SttDone(done) => self.stt_done = Some(done),
@@ -131,9 +138,12 @@ impl Order {
             (Record::Header(_), true) => return Err(Misplaced::SecondHeader),
             (_, false) => return Err(Misplaced::NoHeader),
             (Record::Session(_), true) => {}
-            (Record::Audio(_) | Record::Window(_) | Record::Gap(_) | Record::SttDone(_), true) if self.done => {
+            (Record::Audio(_) | Record::Model(_) | Record::Window(_) | Record::Gap(_) | Record::SttDone(_), true)
+                if self.done =>
+            {
                 return Err(Misplaced::AfterSttDone);
             }
+            (Record::Model(_), true) => {}
             (Record::Audio(_), true) if self.audio => return Err(Misplaced::SecondAudio),
             (Record::Audio(_), true) => self.audio = true,
             (Record::Window(Window { unit, .. }) | Record::Gap(Gap { unit, .. }), true) => self.unit(*unit)?,

@@ -21,6 +21,8 @@ pub enum Record {
     Session(Session),
     /// Once, before or among the windows.
     Audio(#[serde(serialize_with = "tidy::audio")] AudioInfo),
+    /// The windows from here on are written by this model. Without one, by the header's.
+    Model(ModelUsed),
     /// All of one window. Each unit from 0 on has either this or a [`Gap`].
     Window(Window),
     Gap(Gap),
@@ -50,6 +52,19 @@ pub struct ModelIdentity {
 impl ModelIdentity {
     pub fn new(model: &Model, file: Fingerprint) -> Self {
         Self { requested: model.requested.clone(), name: model.name.clone(), file }
+    }
+}
+
+/// The model that writes, which may be a smaller one than was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelUsed {
+    pub name: String,
+    pub path: String,
+}
+
+impl From<&Model> for ModelUsed {
+    fn from(model: &Model) -> Self {
+        Self { name: model.name.clone(), path: model.path.to_string_lossy().into_owned() }
     }
 }
 

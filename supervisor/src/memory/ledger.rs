@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 
 use meetcap_protocol::SandboxStatus;
+use meetcap_protocol::payload::llm::LlmSetup;
 use serde::Serialize;
 
-use super::Bytes;
-use crate::event::{Outcome, Phase};
+use super::estimate::Need;
+use super::gate::Arithmetic;
+use super::{Bytes, Limit, MemoryMonitor, Release, read_system};
+use crate::event::{Decision, Outcome, Phase};
 use crate::models::Model;
 use crate::service::PhaseFacts;
 use crate::worker::WorkerExit;
@@ -27,7 +30,17 @@ pub struct Ledger {
     pub exit_code: Option<u8>,
     /// Why it did not reach its end.
     pub error: Option<String>,
+    /// What bounded memory when the run began.
+    pub limits: Vec<Limit>,
+    /// Every decision on a load, in order.
+    pub admissions: Vec<AdmissionRecord>,
+    /// Every step down.
+    pub fallbacks: Vec<FallbackRecord>,
+    /// In order; a phase that went on with another model has a record for each.
     pub phases: Vec<PhaseRecord>,
+    pub checkpoints: MemoryMonitor,
+    /// What holding both phases' models at once would have taken on top of the highest peak.
+    pub saved_bytes: Bytes,
     /// Whether the next run on the same recording goes on where this one ended.
     pub resumable: bool,
     pub warnings: Vec<String>,
@@ -44,12 +57,49 @@ impl Ledger {
             outcome: None,
             exit_code: None,
             error: None,
+            limits: read_system().limits,
+            admissions: Vec::new(),
+            fallbacks: Vec::new(),
             phases: Vec::new(),
+            checkpoints: MemoryMonitor::default(),
+            saved_bytes: Bytes(0),
             resumable: false,
             warnings: Vec::new(),
             outputs: Vec::new(),
         }
     }
+}
+
+/// One decision on a load.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AdmissionRecord {
+    pub phase: Phase,
+    /// What was asked for.
+    pub model: String,
+    /// What was decided on.
+    pub model_used: String,
+    pub need: Need,
+    /// Null where nothing could be read.
+    pub arithmetic: Option<Arithmetic>,
+    pub decision: Decision,
+}
+
+/// One step down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FallbackRecord {
+    pub phase: Phase,
+    pub from: String,
+    pub to: String,
+    pub reason: String,
+}
+
+/// The specification's comparison: what both phases' workers held at most, less the larger of the two.
+pub(crate) fn saved(phases: &[PhaseRecord]) -> Bytes {
+    let peak = |phase: Phase| {
+        let peaks = phases.iter().filter(|record| record.phase == phase).map(|record| record.memory.peak_bytes);
+        peaks.max().unwrap_or_default()
+    };
+    peak(Phase::Stt).min(peak(Phase::Llm))
 }
 
 /// One phase: which model was asked for and which ran, how long, how much memory, how the worker ended.
@@ -69,6 +119,10 @@ pub struct PhaseRecord {
     pub process_seconds: f64,
     /// Seconds from the order to unload to the reaped process.
     pub unload_seconds: f64,
+    /// What the gate was told that it would need.
+    pub predicted: Option<Need>,
+    /// How the summary model was laid out.
+    pub setup: Option<LlmSetup>,
     pub memory: PhaseMemory,
     /// How the last worker of the phase ended.
     pub exit: Option<ExitRecord>,
@@ -76,7 +130,7 @@ pub struct PhaseRecord {
     pub deaths: Vec<ExitRecord>,
 }
 
-/// Memory around a phase. Cost is anonymous and swapped memory: what has to come back.
+/// Memory around a phase. Cost is anonymous, swapped and GPU memory: what has to come back.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct PhaseMemory {
     /// The supervisor's own cost before the spawn.
@@ -85,8 +139,12 @@ pub struct PhaseMemory {
     pub peak_bytes: Bytes,
     /// Highest resident set of the worker, mapped files included.
     pub peak_rss_bytes: Bytes,
-    /// Cost of the supervisor and whatever is below it, after the worker was reaped.
+    /// The supervisor's own cost after the worker was reaped.
     pub after_bytes: Bytes,
+    /// What the supervisor has kept.
+    pub residue_bytes: Bytes,
+    /// How the worker's memory came back; null when it never held a model.
+    pub release: Option<Release>,
 }
 
 /// How a worker ended.
@@ -126,6 +184,7 @@ impl ExitRecord {
 
 impl PhaseRecord {
     pub(crate) fn new(phase: Phase, model: &Model, facts: &PhaseFacts, baseline: Bytes, after: Bytes) -> Self {
+        let after = facts.release.map_or(after, |release| release.after_bytes);
         let exit = facts.exit.as_ref().map(|exit| ExitRecord::new(exit, None));
         Self {
             phase,
@@ -139,11 +198,15 @@ impl PhaseRecord {
             load_seconds: facts.load.as_secs_f64(),
             process_seconds: facts.process.as_secs_f64(),
             unload_seconds: facts.unload.as_secs_f64(),
+            predicted: None,
+            setup: None,
             memory: PhaseMemory {
                 baseline_bytes: baseline,
                 peak_bytes: facts.peak_cost,
                 peak_rss_bytes: facts.peak_rss,
                 after_bytes: after,
+                residue_bytes: after - baseline,
+                release: facts.release,
             },
             exit,
             deaths: Vec::new(),

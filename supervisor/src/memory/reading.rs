@@ -153,6 +153,8 @@ pub enum LimitOf {
     Cgroup(String),
     /// The job object that this process is in (Windows).
     JobObject,
+    /// A graphics processor, by its name.
+    Gpu(String),
 }
 
 /// Share of the last ten seconds in which tasks waited for memory, in percent (Linux: pressure stall information).
@@ -208,6 +210,7 @@ impl fmt::Display for LimitOf {
             Self::Machine => f.write_str("this machine"),
             Self::Cgroup(path) => write!(f, "control group {path}"),
             Self::JobObject => f.write_str("the job object"),
+            Self::Gpu(name) => write!(f, "the graphics processor {name}"),
         }
     }
 }

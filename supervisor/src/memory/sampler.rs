@@ -29,11 +29,16 @@ use super::platform::{read_process, tree_pids_of};
 use super::tree::sum_of;
 use super::{Bytes, MemoryReading, SystemReading, read_system_of, read_tree};
 
-/// Time between two readings. With everything that belongs to it, sampling takes about 0.2 % of a core.
+/// Time between two readings. With everything that belongs to watching a worker it takes about 0.3 % of a core
+/// (`cargo xtask bench --part sampling`).
 const INTERVAL: Duration = Duration::from_millis(100);
-/// Every how many readings the listener is told, and it is looked up who belongs to the tree: workers start no
-/// programs.
-const READINGS_PER_REPORT: u32 = 10;
+/// Every how many readings the listener is told. It decides on what it hears, so it should not be late; the system's
+/// reading costs a tenth of a millisecond.
+const READINGS_PER_REPORT: u32 = 2;
+/// Every how many readings it is looked up who belongs to the tree: workers start no programs.
+const READINGS_PER_CENSUS: u32 = 10;
+/// How many reports there are in a second.
+pub(crate) const REPORTS_PER_SECOND: u32 = 5;
 
 /// What was seen so far.
 #[derive(Debug, Clone, Copy, Default)]
@@ -102,7 +107,8 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// Watches `pid`, which this process has started; `report` hears of it and of the system about once a second.
+    /// Watches `pid`, which this process has started; `report` hears of it and of the system [`REPORTS_PER_SECOND`]
+    /// times a second.
     pub(crate) fn start(pid: u32, mut report: impl FnMut(&MemoryReading, &SystemReading) + Send + 'static) -> Self {
         // Our own mark only grows: it is not below what it was when the worker was forked.
         let inherited = read_process(std::process::id()).unwrap_or_default().rss_peak;
@@ -115,13 +121,12 @@ impl Sampler {
             let mut tree = Vec::new();
             loop {
                 ticks.tick().await;
-                let is_reported = count.is_multiple_of(READINGS_PER_REPORT);
-                if is_reported {
+                if count.is_multiple_of(READINGS_PER_CENSUS) {
                     tree = tree_pids_of(pid);
                 }
                 let Some(reading) = sum_of(&tree, read_process) else { return };
                 lock(&shared).add(reading);
-                if is_reported {
+                if count.is_multiple_of(READINGS_PER_REPORT) {
                     report(&reading, &read_system_of(pid));
                 }
                 count = count.wrapping_add(1);
@@ -142,7 +147,6 @@ impl Sampler {
     }
 
     /// The last word on a worker that was reaped with this mark (`ru_maxrss`); see [`Samples::close_gap`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "whoever reaps the worker does not hand over its mark yet"))]
     pub(crate) fn finish(&self, max_rss: Bytes) -> Samples {
         let mut samples = lock(&self.samples);
         samples.close_gap(max_rss);
@@ -257,29 +261,6 @@ mod tests {
             let sampled = readings.iter().map(|(anonymous, ..)| *anonymous).max().unwrap_or(0);
             proptest::prop_assert!(samples.peak_cost >= Bytes::mib(sampled) && samples.peak_cost <= Bytes::mib(mark));
             proptest::prop_assert_eq!(samples.peak_rss, Bytes::mib(mark));
-        }
-    }
-
-    /// `cargo test --release -p meetcap-supervisor --lib measure_the_sampler -- --ignored --nocapture`
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    #[ignore = "measures for some seconds"]
-    async fn measure_the_sampler() {
-        use nix::time::{ClockId, clock_gettime};
-        let used = || Duration::from(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("a clock"));
-        for threads in [1, 8, 32] {
-            let end = Arc::new(std::sync::Barrier::new(threads));
-            for _ in 1..threads {
-                let end = end.clone();
-                std::thread::spawn(move || end.wait());
-            }
-            let before = used();
-            let sampler = Sampler::start(std::process::id(), |_, _| ());
-            tokio::time::sleep(Duration::from_secs(10)).await;
-            drop(sampler);
-            let used = used() - before;
-            println!("a process of {threads} threads: {:.3} % of a core", used.as_secs_f64() * 10.0);
-            end.wait();
         }
     }
 

@@ -34,3 +34,11 @@ impl Model {
         Self { requested: name.clone(), name, path: path.as_ref().to_path_buf() }
     }
 }
+
+/// The files of a folder that hold the model known by this name, the most faithful first. A folder that cannot be
+/// read holds none.
+pub fn find_in_folder(folder: &Path, name: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let listing: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    named::find_in(listing.iter().map(String::as_str), name).into_iter().map(|file| folder.join(file)).collect()
+}

@@ -1,11 +1,11 @@
 //! A run: the phases in order, each in a process of its own, never two models at once.
 //!
 //! ```text
-//!  check everything that can be checked without a process
-//!    │
-//!  STT: load ─► transcribe ─► transcript on disk ─► acknowledge ─► unload (process reaped)
+//!  check everything that can be checked without a process: files, headers, and whether both phases have a chance
+//!    │                                                       to fit into memory
+//!  STT: admit ─► load ─► transcribe ─► transcript on disk ─► acknowledge ─► unload (process reaped, memory back)
 //!    │                            from here on it stays, whatever comes
-//!  LLM: count ─► choose context and chunks ─► load ─► summarise ─► summary on disk ─► acknowledge ─► unload
+//!  LLM: count ─► size ─► admit ─► load ─► summarise ─► summary on disk ─► acknowledge ─► unload
 //!    │
 //!  ledger on disk
 //! ```
@@ -14,72 +14,57 @@
 //! there, and removes it when all outputs are in place.
 //!
 //! A phase that fails ends the run with that phase's error; a worker that misbehaves after its answer is safe
-//! is a warning. No model is ever exchanged for another without a word: both names are in ledger and transcript.
+//! is a warning. A worker that ends for lack of memory is followed by a smaller one, which goes on where it stood
+//! ([`rungs`]); no model is ever exchanged for another without a word: both names are in ledger and transcript.
 
+mod admission;
+mod job;
 mod keeping;
+mod layout;
 mod llm;
+mod material;
+mod measured;
 mod recovery;
+mod rungs;
 mod stt;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::ZonedDateTime;
-use meetcap_protocol::WorkerKind;
+use meetcap_protocol::payload::llm::LlmSetup;
+use meetcap_protocol::{LoadReport, WorkerKind};
 
+use crate::config::Device;
 use crate::errors::JobError;
 use crate::event::{Event, EventSink, Outcome, Phase};
 use crate::exit_code::ExitCode;
 use crate::input;
-use crate::journal::{self, Journal, Resume};
-use crate::memory::{Bytes, Ledger, PhaseRecord, read_self};
+use crate::journal::{self, Journal};
+use crate::memory::calibrate::{Peak, Run as Taken};
+use crate::memory::estimate::Need;
+use crate::memory::{Bytes, Ledger, MemoryPolicy, PhaseRecord, give_back, is_scarce, read_own, read_system, saved};
 use crate::models::{Model, header};
-use crate::output::{self, Format, OutputNames};
+use crate::output::{self, OutputNames};
 use crate::permit::LoadGate;
 use crate::programs::WorkerPrograms;
 use crate::registry::Registration;
-use crate::service::{Accounted, Host};
+use crate::service::{Accounted, Host, LlmService};
 use crate::stop::Stop;
 use crate::worker::{Deadlines, WorkerExit};
+pub use job::{Exact, Job, Resources, SummarizeJob, default_threads};
 use keeping::Keeping;
 use recovery::Recovery;
+use rungs::Rungs;
 
 /// Everything that one machine's runs share. Cheap to clone; installs nothing in the process it lives in.
 #[derive(Debug, Clone, Default)]
 pub struct Supervisor {
     pub programs: WorkerPrograms,
     pub deadlines: Deadlines,
+    pub memory: MemoryPolicy,
     gate: LoadGate,
-}
-
-/// A recording to be transcribed and, if a model is given, summarised.
-#[derive(Debug, Clone)]
-pub struct Job {
-    pub audio: PathBuf,
-    pub stt: Model,
-    pub llm: Option<Model>,
-    /// Folder for the outputs; beside the recording when not given.
-    pub output_dir: Option<PathBuf>,
-    pub formats: Vec<Format>,
-    /// Two-letter code; found out by the model when not given.
-    pub language: Option<String>,
-    pub seed: u32,
-    /// Threads an engine computes with.
-    pub threads: u16,
-    /// Whether to continue what an earlier run began.
-    pub resume: Resume,
-}
-
-/// A transcript to be summarised.
-#[derive(Debug, Clone)]
-pub struct SummarizeJob {
-    /// A `.transcript.json`, or a text with one statement a line.
-    pub transcript: PathBuf,
-    pub llm: Model,
-    pub output_dir: Option<PathBuf>,
-    pub language: Option<String>,
-    pub seed: u32,
-    pub threads: u16,
 }
 
 /// What became of a run.
@@ -90,11 +75,6 @@ pub struct RunReport {
     pub ledger: Ledger,
 }
 
-/// Threads for an engine when nobody says: what this process may use, CPU quotas included. More would spin.
-pub fn default_threads() -> u16 {
-    std::thread::available_parallelism().map_or(1, |n| u16::try_from(n.get()).unwrap_or(u16::MAX))
-}
-
 /// What a run carries from step to step.
 #[derive(Debug)]
 struct Run {
@@ -102,6 +82,8 @@ struct Run {
     ledger: Ledger,
     /// What `ps` shows.
     sign: Sign,
+    /// The summary's worker, started early.
+    early: Option<LlmService>,
 }
 
 /// The run's entry in the registry, shared with the listeners of its workers.
@@ -112,6 +94,10 @@ impl Sign {
     fn with(&self, change: impl FnOnce(&mut Registration)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
+
+    fn read<T>(&self, look: impl FnOnce(&Registration) -> T) -> T {
+        look(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Run {
@@ -119,6 +105,21 @@ impl Run {
         let message = message.into();
         self.ledger.warnings.push(format!("{code}: {message}"));
         self.host.events.warn(code, message);
+    }
+
+    /// Measures the whole tree under a name of the specification's.
+    fn checkpoint(&mut self, name: &'static str) {
+        if self.host.memory.monitoring {
+            let checkpoint = self.ledger.checkpoints.checkpoint(name);
+            self.host.events.send(Event::Checkpoint { name, usage: checkpoint.usage });
+        }
+    }
+
+    async fn pause(&self, pause: Duration) -> Result<(), JobError> {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(()),
+            () = self.host.cancel.cancelled() => Err(JobError::Interrupted),
+        }
     }
 
     fn write(&mut self, files: &[(PathBuf, String)]) -> Result<(), JobError> {
@@ -149,6 +150,7 @@ impl Supervisor {
             gate: self.gate.clone(),
             events,
             cancel: stop.token(),
+            memory: self.memory.clone(),
         }
     }
 
@@ -205,15 +207,8 @@ impl Supervisor {
         });
         let result = match checked {
             Ok((names, material)) => {
-                let order = llm::Order {
-                    model: &job.llm,
-                    lines: &material.lines,
-                    language: job.language.as_deref().or(material.language.as_deref()),
-                    seed: job.seed,
-                    threads: job.threads,
-                    target: names.summary(),
-                };
-                let result = llm::phase(&mut run, order, None).await;
+                run.checkpoint("start");
+                let result = summarize_checked(&mut run, job, &material, names.summary()).await;
                 if result.is_ok() {
                     forget_journal(&mut run, &names);
                 }
@@ -224,8 +219,8 @@ impl Supervisor {
         finish(run, result, stop, None, None)
     }
 
-    fn check_summarize(&self, job: &SummarizeJob) -> Result<(OutputNames, llm::Material), JobError> {
-        let material = llm::read_material(&job.transcript)?;
+    fn check_summarize(&self, job: &SummarizeJob) -> Result<(OutputNames, material::Material), JobError> {
+        let material = material::read_material(&job.transcript)?;
         header::check(&job.llm.path, WorkerKind::Llm)?;
         self.programs.find(WorkerKind::Llm)?;
         let folder = job.output_dir.as_deref().map(absolute);
@@ -239,7 +234,52 @@ impl Supervisor {
     fn begin(&self, subject: &Path, events: EventSink, stop: &Stop) -> Run {
         let ledger = Ledger::new(subject.to_string_lossy().into_owned(), timestamp(&ZonedDateTime::now()));
         let sign = Sign(Arc::new(Mutex::new(Registration::announce(subject))));
-        Run { host: self.host(events, stop), ledger, sign }
+        Run { host: self.host(events, stop), ledger, sign, early: None }
+    }
+}
+
+async fn summarize_checked(
+    run: &mut Run,
+    job: &SummarizeJob,
+    material: &material::Material,
+    target: PathBuf,
+) -> Result<(), JobError> {
+    let rungs = summary_rungs(run, &job.llm, &job.resources)?;
+    run.has_a_chance(Phase::Llm, rungs.candidates(), rungs.wish())?;
+    let order = llm::Order {
+        rungs,
+        lines: &material.lines,
+        language: job.language.as_deref().or(material.language.as_deref()),
+        seed: job.seed,
+        threads: job.threads,
+        resources: job.resources,
+        target,
+    };
+    llm::phase(run, order, None).await
+}
+
+/// The summary model and those that may take its place, with the least that each needs.
+fn summary_rungs(run: &Run, requested: &Model, resources: &Resources) -> Result<Rungs, JobError> {
+    let requested = Model { path: absolute(&requested.path), ..requested.clone() };
+    rungs::of(Phase::Llm, &requested, &run.host.memory, resources.wish(), rungs::summary)
+}
+
+/// The speech model and those that may take its place, with what each needs.
+fn speech_rungs(run: &Run, job: &Job) -> Result<Rungs, JobError> {
+    let requested = Model { path: absolute(&job.stt.path), ..job.stt.clone() };
+    rungs::of(Phase::Stt, &requested, &run.host.memory, job.resources.wish(), |model| {
+        let candidates = rungs::speech(&model, job.resources.is_on_gpu())?.into_iter();
+        Ok(candidates.map(|candidate| run.calibrated(candidate, None)).collect())
+    })
+}
+
+/// Nothing computes elsewhere than was asked for.
+fn check_device(kind: WorkerKind, wanted: Option<Device>, report: &LoadReport) -> Result<(), JobError> {
+    match wanted {
+        Some(wanted) if wanted.to_string() != report.device => {
+            Err(JobError::Device { program: kind.program(), wanted: wanted.to_string(), found: report.device.clone() })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -250,23 +290,58 @@ struct Account<'run> {
     /// The supervisor's cost before the phase.
     baseline: Bytes,
     recovery: Recovery,
+    need: Need,
+    setup: Option<LlmSetup>,
 }
 
-/// The end of a phase, whatever became of it: the last worker goes, and the ledger gets its record. `done` says
-/// that the result is on disk; the worker may then forget it, and what it does after that is worth a warning.
+/// The end of a model's turn, whatever became of it: the last worker goes, its memory is looked for, and the ledger
+/// gets its record. `done` says that the result is on disk; the worker may then forget it, and what it does after that
+/// is worth a warning.
 async fn close<S: Accounted>(run: &mut Run, service: &mut S, done: bool, account: Account<'_>) {
     if done && let Err(error) = service.acknowledge().await {
         run.warn("worker_exit", format!("{error}; its work was complete before that"));
     }
     let exit = service.unload_model().await;
-    run.sign.with(Registration::idle);
+    run.sign.with(|sign| {
+        sign.idle();
+        sign.promise_nothing();
+    });
     if done {
         run.note_exit(exit.as_ref());
     }
-    let Account { phase, model, baseline, recovery } = account;
-    let mut record = PhaseRecord::new(phase, model, service.facts(), baseline, own_cost());
+    let Account { phase, model, baseline, recovery, need, setup } = account;
+    let facts = service.facts();
+    if let Some(release) = facts.release.filter(|release| release.suspect) {
+        let missing = release.residue_bytes.max(release.unattributed_bytes.unwrap_or_default());
+        let gpu = release.gpu_missing_bytes;
+        run.warn(
+            "release_suspect",
+            format!("{missing} of memory and {gpu} of GPU memory are not back after {phase} has ended; the next load goes on without them"),
+        );
+    }
+    if run.host.memory.aggressive_gc
+        && is_scarce(&read_system(), run.host.memory.thresholds.warning)
+        && let Err(error) = give_back::drop_page_cache_of(&model.path)
+    {
+        tracing::debug!(%error, "the finished model stays in the page cache");
+    }
+    let loaded = facts.release.is_some();
+    // GPU memory is not sampled, so nothing is remembered of it.
+    let device = facts.report.as_ref().map(|report| report.device.clone());
+    let peak = Peak { cost: facts.peak_cost, gpu: Bytes(0) };
+    if loaded && let Some(device) = device {
+        run.remember(model, &device, setup, peak, if done { Taken::Whole } else { Taken::BrokenOff });
+    }
+    let facts = service.facts();
+    let mut record = PhaseRecord::new(phase, model, facts, baseline, own_cost());
     record.deaths = recovery.into_deaths();
+    record.predicted = Some(need);
+    record.setup = setup;
     run.ledger.phases.push(record);
+    run.checkpoint(match phase {
+        Phase::Stt => "stt_unloaded",
+        Phase::Llm => "llm_unloaded",
+    });
 }
 
 /// The phases, and the journal that is to be removed once the ledger is written, too: a run that is killed before
@@ -307,18 +382,32 @@ async fn with_journal(
     names: &OutputNames,
     keeping: &mut Keeping,
 ) -> Result<(), JobError> {
-    let material = stt::phase(run, job, audio, names, keeping).await?;
-    let Some(model) = &job.llm else { return Ok(()) };
+    run.checkpoint("start");
+    // Both phases are looked at before anything is started for either.
+    let speech = speech_rungs(run, job)?;
+    let summary = match &job.llm {
+        Some(model) => {
+            let rungs = summary_rungs(run, model, &job.resources)?;
+            run.has_a_chance(Phase::Llm, rungs.candidates(), rungs.wish())?;
+            Some(rungs)
+        }
+        None => None,
+    };
+    let successor = summary.as_ref().filter(|_| !run.host.memory.explicit_lifecycle);
+    let successor = successor.map(|rungs| llm::service(run, &rungs.current().model, job.threads, &job.resources));
+    let material = stt::phase(run, job, audio, names, keeping, speech, successor).await?;
+    let Some(rungs) = summary else { return Ok(()) };
     if material.lines.is_empty() {
         run.warn("no_summary", "there is no text to summarise");
         return Ok(());
     }
     let order = llm::Order {
-        model,
+        rungs,
         lines: &material.lines,
         language: job.language.as_deref().or(material.language.as_deref()),
         seed: job.seed,
         threads: job.threads,
+        resources: job.resources,
         target: names.summary(),
     };
     llm::phase(run, order, Some(keeping)).await
@@ -339,7 +428,10 @@ fn finish(
     ledger_path: Option<&Path>,
     keeping: Option<Keeping>,
 ) -> RunReport {
-    let Run { host, mut ledger, sign: _ } = run;
+    let mut run = run;
+    run.checkpoint("end");
+    let Run { host, mut ledger, sign: _, early: _ } = run;
+    ledger.saved_bytes = saved(&ledger.phases);
     let code = |result: &Result<(), JobError>| match result {
         Ok(()) => ExitCode::Done,
         Err(JobError::Interrupted) if stop.is_terminated() => ExitCode::Terminated,
@@ -402,7 +494,7 @@ fn timestamp(now: &ZonedDateTime) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
-/// The supervisor's own cost and that of whatever is below it.
+/// The supervisor's own cost.
 fn own_cost() -> Bytes {
-    read_self().cost()
+    read_own().cost()
 }

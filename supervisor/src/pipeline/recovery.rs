@@ -1,6 +1,8 @@
 //! A phase's patience with its workers: every death is told in full, then the policy decides.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use meetcap_protocol::FaultKind;
 
 use super::Run;
 use crate::errors::JobError;
@@ -54,6 +56,11 @@ impl Recovery {
         self.deaths
     }
 
+    /// Writes a death down that is not for this policy to decide about.
+    pub(super) fn record(&mut self, exit: &WorkerExit, spot: Option<Spot>) {
+        self.deaths.push(ExitRecord::new(exit, spot.map(|spot| spot.name)));
+    }
+
     /// Tells of a failure, decides, and waits the pause out.
     ///
     /// # Errors
@@ -66,12 +73,15 @@ impl Recovery {
         device: Option<&str>,
     ) -> Result<Next, JobError> {
         let JobError::Worker(exit) = &failure else { return Err(failure) };
+        let on_gpu = device.is_some_and(|device| device != "cpu");
+        // What has no room on the GPU may have it beside it; everything else needs something smaller.
+        let fits_elsewhere = on_gpu && failure.fault() == Some(FaultKind::AllocationFailed);
+        if exit.wants_smaller() && !fits_elsewhere {
+            return Err(failure);
+        }
         self.deaths.push(ExitRecord::new(exit, spot.as_ref().map(|spot| spot.name.clone())));
-        let death = Death {
-            mendable: is_mendable(exit),
-            on_gpu: device.is_some_and(|device| device != "cpu"),
-            unit: spot.as_ref().map(|spot| spot.unit),
-        };
+        let death =
+            Death { mendable: is_mendable(exit) || fits_elsewhere, on_gpu, unit: spot.as_ref().map(|spot| spot.unit) };
         let decision = self.policy.decide(death, Instant::now());
         let (next, after, outlook) = match decision {
             Decision::GiveUp => return Err(failure),
@@ -83,16 +93,9 @@ impl Recovery {
             Decision::Skip { unit, after } => (Next::Skip(unit), after, "this part is left out".to_owned()),
         };
         run.warn("worker_died", obituary(exit, spot.as_ref(), &outlook));
-        self.pause(run, after).await?;
-        Ok(next)
-    }
-
-    async fn pause(&self, run: &Run, after: Duration) -> Result<(), JobError> {
         tracing::debug!(phase = %self.phase, ?after, "restarting a worker");
-        tokio::select! {
-            () = tokio::time::sleep(after) => Ok(()),
-            () = run.host.cancel.cancelled() => Err(JobError::Interrupted),
-        }
+        run.pause(after).await?;
+        Ok(next)
     }
 }
 

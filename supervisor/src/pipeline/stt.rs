@@ -5,20 +5,24 @@
 
 use std::path::{Path, PathBuf};
 
+use meetcap_protocol::WorkerKind;
 use meetcap_protocol::payload::stt::{DropReason, SttItem, SttOutput};
 
+use super::admission::Candidate;
 use super::keeping::Keeping;
-use super::llm::Material;
+use super::material::Material;
 use super::recovery::{Next, Recovery, Spot};
-use super::{Account, Job, Run, Sign, absolute, close, own_cost};
+use super::rungs::Rungs;
+use super::{Account, Job, Run, Sign, absolute, check_device, close, own_cost};
+use crate::config::Device;
 use crate::errors::JobError;
 use crate::event::{Event, EventSink, Phase, ProgressUnit};
-use crate::journal::{Gap, Record, SttDone, Window};
+use crate::journal::{Gap, ModelUsed, Progress, Record, SttDone, Window};
 use crate::models::Model;
 use crate::output::text::clock;
-use crate::output::{self, Format, OutputNames, Stretch, SttUsed, Transcript};
+use crate::output::{self, Format, ModelStretch, OutputNames, Stretch, SttUsed, Transcript};
 use crate::restart::RestartLimits;
-use crate::service::{Accounted, ModelService, SttService};
+use crate::service::{Accounted, LlmService, ModelService, SttService};
 use crate::worker::Update;
 
 /// Why a window is missing, in transcript.json.
@@ -33,23 +37,61 @@ pub(super) async fn phase(
     audio: &Path,
     names: &OutputNames,
     keeping: &mut Keeping,
+    mut rungs: Rungs,
+    successor: Option<LlmService>,
 ) -> Result<Material, JobError> {
     let mut listener = Listener::new(run, audio, keeping);
     listener.replay();
     if listener.keeping.progress.stt_done.is_some() {
         return settle(run, job, names, listener);
     }
-    let baseline = own_cost();
-    let model = Model { path: absolute(&job.stt.path), ..job.stt.clone() };
-    let mut service = SttService::new(run.host.clone(), model.clone(), audio.to_path_buf(), job.threads);
-    let mut recovery = Recovery::new(Phase::Stt, RestartLimits::default());
-    run.sign.with(|sign| sign.working(Phase::Stt, &model.name, None));
-    let result = match persist(run, &mut service, job, &mut listener, &mut recovery).await {
-        Ok(()) => settle(run, job, names, listener),
-        Err(error) => Err(error),
-    };
-    close(run, &mut service, result.is_ok(), Account { phase: Phase::Stt, model: &model, baseline, recovery }).await;
-    result
+    rungs.enter(run).await?;
+    loop {
+        let candidate = rungs.current().clone();
+        let Candidate { model, need, on_gpu, .. } = candidate.clone();
+        let baseline = own_cost();
+        let mut service = SttService::new(run.host.clone(), model.clone(), audio.to_path_buf(), job.threads);
+        service.set_yields(rungs.yields(&run.host.memory));
+        // Where no device was asked for, the worker computes where it was built to.
+        service.set_cpu_only(job.resources.device.is_some() && !on_gpu);
+        service.set_exact_tokens(job.resources.exact.map(|exact| exact.window_tokens));
+        let mut recovery = Recovery::new(Phase::Stt, RestartLimits::default());
+        run.sign.with(|sign| sign.working(Phase::Stt, &model.name, None));
+        let done = persist(run, &mut service, job, &candidate, &mut listener, &mut recovery).await;
+        let account = |recovery| Account { phase: Phase::Stt, model: &model, baseline, recovery, need, setup: None };
+        match done {
+            Ok(()) => {
+                let result = settle(run, job, names, listener);
+                let successor = successor.filter(|_| result.as_ref().is_ok_and(|material| !material.lines.is_empty()));
+                let closing = close(run, &mut service, result.is_ok(), account(recovery));
+                let (started, ()) = tokio::join!(start_early(successor), closing);
+                run.early = started;
+                return result;
+            }
+            Err(JobError::Worker(exit)) if exit.wants_smaller() => {
+                recovery.record(&exit, listener.spot());
+                close(run, &mut service, false, account(recovery)).await;
+                rungs.step_down(run, *exit).await?;
+            }
+            Err(error) => {
+                close(run, &mut service, false, account(recovery)).await;
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Starts the next phase's worker while this one's is ending; it waits without a model. A failure is nobody's concern
+/// yet: it is started again when it is needed.
+async fn start_early(successor: Option<LlmService>) -> Option<LlmService> {
+    let mut service = successor?;
+    match service.start().await {
+        Ok(()) => Some(service),
+        Err(error) => {
+            tracing::debug!(%error, "the next worker could not be started early");
+            None
+        }
+    }
 }
 
 /// Every window is done: the transcript goes to the disk.
@@ -66,12 +108,13 @@ async fn persist(
     run: &mut Run,
     service: &mut SttService,
     job: &Job,
+    candidate: &Candidate,
     listener: &mut Listener<'_>,
     recovery: &mut Recovery,
 ) -> Result<(), JobError> {
     loop {
         let before = listener.keeping.progress.next_unit();
-        let failure = match attempt(run, service, job, listener).await {
+        let failure = match attempt(run, service, job, candidate, listener).await {
             Ok(output) => return listener.complete(output),
             Err(failure) => failure,
         };
@@ -85,22 +128,29 @@ async fn persist(
             Next::Again => {}
             Next::Skip(unit) => listener.leave_out(unit),
         }
-        service.set_cpu_only(recovery.cpu_only());
+        if recovery.cpu_only() {
+            service.set_cpu_only(true);
+        }
     }
 }
 
 async fn attempt(
-    run: &Run,
+    run: &mut Run,
     service: &mut SttService,
     job: &Job,
+    candidate: &Candidate,
     listener: &mut Listener<'_>,
 ) -> Result<SttOutput, JobError> {
+    let (model, on_cpu) = (&candidate.model, !candidate.on_gpu);
     listener.open = None;
     service.load_model().await?;
-    run.sign.with(|sign| sign.working(Phase::Stt, &job.stt.name, service.facts().pid));
+    run.sign.with(|sign| sign.working(Phase::Stt, &model.name, service.facts().pid));
+    run.checkpoint("stt_loaded");
     if let Some(report) = &service.facts().report {
         listener.engine.clone_from(&report.engine);
+        check_device(WorkerKind::Stt, job.resources.device.filter(|device| !on_cpu || *device == Device::Cpu), report)?;
     }
+    listener.written_by(model);
     let first_unit = listener.keeping.progress.next_unit();
     service.transcribe(job.language.clone(), first_unit, |update| listener.hear(update)).await
 }
@@ -189,6 +239,15 @@ impl<'run> Listener<'run> {
         }
     }
 
+    /// From here on this model writes.
+    fn written_by(&mut self, model: &Model) {
+        let model = ModelUsed::from(model);
+        if self.keeping.progress.models.last().is_none_or(|(_, last)| *last != model) {
+            // Nothing is misplaced while the transcript is not complete.
+            let _ = self.keeping.keep(Record::Model(model));
+        }
+    }
+
     fn hear(&mut self, update: Update<SttItem>) -> Result<(), String> {
         match update {
             Update::UnitStarted { unit, start, end } => {
@@ -247,12 +306,14 @@ impl<'run> Listener<'run> {
             self.transcript.duration = done.duration;
             self.transcript.language.clone_from(&done.language);
         }
+        let requested = || ModelUsed::from(&Model { path: absolute(&model.path), ..model.clone() });
+        let last = progress.models.last().map_or_else(requested, |(_, model)| model.clone());
         self.transcript.stt = SttUsed {
             engine: std::mem::take(&mut self.engine),
-            model_name: model.name.clone(),
-            model_path: absolute(&model.path).to_string_lossy().into_owned(),
+            model_name: last.name,
+            model_path: last.path,
             model_requested: model.requested.clone(),
-            models: Vec::new(),
+            models: stretches(progress, self.transcript.duration),
         };
         let gap = |gap: &Gap| Stretch { start: gap.start, end: gap.end, reason: gap.reason.clone() };
         self.transcript.gaps = progress.gaps.iter().map(gap).collect();
@@ -267,4 +328,23 @@ impl<'run> Listener<'run> {
             .collect();
         (self.transcript, self.keeping)
     }
+}
+
+/// Which model wrote from when to when; nothing where one wrote it all.
+fn stretches(progress: &Progress, duration: f64) -> Vec<ModelStretch> {
+    if progress.models.len() < 2 {
+        return Vec::new();
+    }
+    let start = |unit: u64| {
+        let windows = progress.windows.iter().filter(|window| window.unit >= unit).filter_map(|window| window.start);
+        let gaps = progress.gaps.iter().filter(|gap| gap.unit >= unit).map(|gap| gap.start);
+        windows.chain(gaps).fold(duration, f64::min)
+    };
+    let starts: Vec<f64> = progress.models.iter().map(|(unit, _)| start(*unit)).collect();
+    let ends = starts.iter().skip(1).copied().chain([duration]);
+    let models = progress.models.iter().map(|(_, model)| model.name.clone());
+    models
+        .zip(starts.iter().zip(ends))
+        .map(|(model_name, (from, to))| ModelStretch { model_name, from: *from, to })
+        .collect()
 }

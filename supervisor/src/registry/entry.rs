@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::identity::Identity;
 use crate::event::Phase;
+use crate::memory::{Bytes, LimitOf};
 
 /// Version of the file's shape.
 const VERSION: u32 = 1;
@@ -20,6 +21,17 @@ pub(super) struct Entry {
     pub(super) started: u64,
     /// `None` between phases.
     pub(super) work: Option<Work>,
+    /// `None` while it has not been admitted with anything.
+    #[serde(default)]
+    pub(super) promise: Option<Promise>,
+}
+
+/// Memory that a run has been admitted with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Promise {
+    pub(super) bytes: Bytes,
+    /// The bounds that it counts against.
+    pub(super) against: Vec<LimitOf>,
 }
 
 /// The phase a run is in.
@@ -61,6 +73,7 @@ impl Entry {
             audio_path,
             started,
             work: None,
+            promise: None,
         }
     }
 
@@ -151,6 +164,16 @@ mod tests {
             let written = Entry { work: Some(Work { phase, ..work() }), ..entry() };
             assert_eq!(Entry::parse(&written.to_json()), Some(written));
         }
+    }
+
+    #[test]
+    fn a_promise_is_read_as_it_was_written_and_may_be_missing() {
+        let against = vec![LimitOf::Machine, LimitOf::Cgroup("/a/b".to_owned())];
+        let written = Entry { promise: Some(Promise { bytes: Bytes::mib(3), against }), ..entry() };
+        assert_eq!(Entry::parse(&written.to_json()), Some(written));
+        let text = String::from_utf8(entry().to_json()).expect("JSON").replace(",\"promise\":null", "");
+        assert!(!text.contains("promise"));
+        assert_eq!(Entry::parse(text.as_bytes()), Some(entry()));
     }
 
     #[test]

@@ -23,11 +23,18 @@
 //! * A process in another PID namespace (a container that shares the folder) cannot be judged by its number;
 //!   its file is passed over as well. Should both have the same number, the later file hides the earlier one.
 //!
+//! # Promises
+//!
+//! An entry also says how much memory its run was admitted with, and against which bounds. Who admits the next load
+//! counts what others were promised and do not hold yet as taken (`Registration::others_promised`); a lock makes
+//! looking and promising one step (`promise::turn`). A promise ends with its run, however that ends.
+//!
 //! The files hold names of recordings and models, and nothing that was said in them.
 
 mod entry;
 mod folder;
 mod identity;
+mod promise;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -35,6 +42,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+pub(crate) use promise::turn;
 
 use crate::event::Phase;
 use crate::memory::{MemoryReading, read_tree};
@@ -109,11 +118,17 @@ impl Registration {
     }
 
     fn update(&mut self, work: Option<Work>) {
+        self.change(|entry| entry.work = work);
+    }
+
+    /// Publishes what `change` makes of the entry, if that is anything new.
+    fn change(&mut self, change: impl FnOnce(&mut Entry)) {
         let Some(announced) = &mut self.announced else { return };
-        if announced.entry.work == work {
+        let before = announced.entry.clone();
+        change(&mut announced.entry);
+        if announced.entry == before {
             return;
         }
-        announced.entry.work = work;
         if let Err(error) = announced.publish() {
             tracing::debug!("the entry of this run in {} is out of date: {error}", announced.folder.display());
         }
@@ -169,10 +184,7 @@ pub fn list() -> Vec<Running> {
 }
 
 fn list_in(folders: &[PathBuf]) -> Vec<Running> {
-    // Without sight of ourselves every other process would look dead as well, and its file would be removed.
-    let Some(reader) = Identity::of_self() else { return Vec::new() };
-    let mut found: Vec<(Entry, FileName)> =
-        folders.iter().filter(|folder| folder::check(folder).is_ok()).flat_map(|f| read_folder(f, &reader)).collect();
+    let mut found = living(folders);
     found.sort_by_key(|(entry, name)| (entry.started, *name));
     let mut trees = BTreeMap::new();
     found
@@ -194,6 +206,14 @@ fn running(entry: Entry, memory: MemoryReading) -> Option<Running> {
         None => (None, None, None, None),
     };
     Some(Running { pid, audio_path: entry.audio_path, started, phase, model_name, worker_pid, progress, memory })
+}
+
+/// The living entries of all folders.
+fn living(folders: &[PathBuf]) -> Vec<(Entry, FileName)> {
+    // Without sight of ourselves every other process would look dead as well, and its file would be removed.
+    let Some(reader) = Identity::of_self() else { return Vec::new() };
+    let trusted = folders.iter().filter(|folder| folder::check(folder).is_ok());
+    trusted.flat_map(|folder| read_folder(folder, &reader)).collect()
 }
 
 /// The living entries of one folder; the dead ones are removed.

@@ -24,13 +24,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_util::codec::Framed;
 
-use super::drive::{Ending, Link};
+use super::drive::{Ending, Evidence, Link};
+use super::exit::{Circumstances, classify};
 use super::frames::FrameCodec;
 use super::output_tail::OutputTail;
 use super::process::Process;
-use super::{Launch, Observed, WorkerExit, within};
+use super::warden::Warden;
+use super::{Launch, Observed, WorkerExit, Yields, within};
 use crate::event::{Event, EventSink};
-use crate::memory::Sampler;
+use crate::memory::pressure::Relief;
+use crate::memory::{Baseline, OomCounters, Sampler};
 
 /// A connected process that is not the worker it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -70,16 +73,16 @@ const MAX_SOCKET_PATH: usize = 100;
 const PREAMBLE_TIME: Duration = Duration::from_secs(2);
 
 pub(super) async fn start<R: Role>(launch: Launch) -> Result<Link<R>, StartError> {
-    let Launch { program, readable, deadlines, events, cancel } = launch;
+    let Launch { program, readable, deadlines, events, cancel, watch } = launch;
+    let evidence = Evidence { baseline: Baseline::default(), oom: OomCounters::read(), trim: watch.trim_heap };
     let room = SocketRoom::open(R::KIND)?;
-    let (process, output) = Process::spawn(&program, &room.endpoint)
+    let (process, output) = Process::spawn(&program, &room.endpoint, deadlines.release)
         .await
         .map_err(|source| StartError::Spawn { program: program.clone(), source })?;
     let pid = process.pid();
-    let reporting = events.clone();
-    let sampler = Sampler::start(pid, move |reading, _system| {
-        reporting.send(Event::memory(R::KIND, pid, reading));
-    });
+    let (asking, relief) = tokio::sync::watch::channel(Relief::None);
+    let mut warden = Warden::new(R::KIND, pid, watch, asking, events.clone());
+    let sampler = Sampler::start(pid, move |reading, system| warden.hear(reading, system));
     let tail = OutputTail::drain(output, R::KIND.program())
         .map_err(|source| StartError::Spawn { program: program.clone(), source })?;
     let until = Instant::now() + deadlines.connect;
@@ -115,6 +118,9 @@ pub(super) async fn start<R: Role>(launch: Launch) -> Result<Link<R>, StartError
         events,
         cancel,
         last_heard: Instant::now(),
+        relief,
+        yields: Yields::Never,
+        evidence,
     };
     let hello = SupervisorHello {
         readable: readable.iter().map(|path| WirePath::from(path.as_path())).collect(),
@@ -154,23 +160,25 @@ async fn early_end<R: Role>(
     events: EventSink,
 ) -> WorkerExit {
     let patience = if matches!(ending, Ending::HungUp) { grace } else { Duration::ZERO };
-    let status = within(patience, process.exited()).await;
-    let killed = status.is_none();
+    let ended = within(patience, process.exited()).await;
+    let killed = ended.is_none();
     process.kill();
-    let status = match status {
-        Some(status) => status,
+    let ended = match ended {
+        Some(ended) => ended,
         None => process.exited().await,
     };
-    let samples = sampler.samples();
+    let samples = sampler.finish(ended.max_rss);
+    let circumstances = Circumstances { killed, status: ended.status, ..Circumstances::default() };
     let exit = WorkerExit {
         kind: R::KIND,
         pid: process.pid(),
-        class: super::exit::classify(ending, killed, status),
+        class: classify(ending, circumstances),
         state: meetcap_protocol::LifecycleState::Unloaded,
         output_tail: tail.text().await,
         last_memory: samples.last,
         peak_cost: samples.peak_cost,
         peak_rss: samples.peak_rss,
+        release: None,
     };
     events.send(Event::exit(&exit));
     exit

@@ -1,7 +1,11 @@
 //! The conversation with one worker. The only place that waits on it.
 //!
-//! A wait ends in one of five ways, looked at in this order: a frame, the end of the connection (or of the
-//! process, once its last frames are read), cancellation, silence for too long, the deadline of the step.
+//! A wait ends in one of six ways, looked at in this order: a frame, the end of the connection (or of the
+//! process, once its last frames are read), cancellation, memory running out, silence for too long, the deadline
+//! of the step.
+//!
+//! The end of a worker that held a model is over only when its memory is back, or was waited for in vain: until
+//! then the permit is not given on.
 
 use std::time::Duration;
 
@@ -12,17 +16,19 @@ use meetcap_protocol::payload::Role;
 use meetcap_protocol::{
     FromWorker, IllegalTransition, LifecycleEvent, LifecycleState, SandboxStatus, ToWorker, WorkerFault,
 };
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::codec::Framed;
 use tokio_util::sync::CancellationToken;
 
-use super::exit::{WorkerExit, classify};
+use super::exit::{Circumstances, WorkerExit, classify, failed_allocation};
 use super::frames::FrameCodec;
 use super::output_tail::OutputTail;
-use super::process::Process;
-use super::{Deadlines, Observed, within};
+use super::process::{Ended, Process};
+use super::{Deadlines, Observed, Yields, within};
 use crate::event::{Event, EventSink};
-use crate::memory::Sampler;
+use crate::memory::pressure::Relief;
+use crate::memory::{Baseline, OomCounters, Sampler};
 
 /// How long a connection may outlive its process: a frame in the socket's buffer is still read.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -43,6 +49,8 @@ pub(super) enum Ending {
         state: LifecycleState,
     },
     Cancelled,
+    /// Memory is scarce, and the worker is let go.
+    Relieved,
     Protocol {
         detail: String,
     },
@@ -85,9 +93,29 @@ pub(super) struct Link<R: Role> {
     pub(super) events: EventSink,
     pub(super) cancel: CancellationToken,
     pub(super) last_heard: Instant,
+    /// What the watch on memory asks of the worker.
+    pub(super) relief: watch::Receiver<Relief>,
+    /// How much of that it has to heed.
+    pub(super) yields: Yields,
+    pub(super) evidence: Evidence,
+}
+
+/// What was there before the worker was, to be compared with what is there after it.
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    /// Taken when it loads a model.
+    pub(super) baseline: Baseline,
+    pub(super) oom: OomCounters,
+    /// Free heap is given back before it is looked whether memory is back.
+    pub(super) trim: bool,
 }
 
 impl<R: Role> Link<R> {
+    /// Whether the worker is to stop now that a unit is done.
+    pub(super) fn is_to_yield(&self) -> bool {
+        self.yields.at_unit(*self.relief.borrow())
+    }
+
     pub(super) fn advance(&mut self, event: LifecycleEvent) -> Result<(), Ending> {
         let state = self.observed.state.after(event)?;
         self.observed.set(state, self.process.pid());
@@ -107,6 +135,8 @@ impl<R: Role> Link<R> {
     pub(super) async fn receive(&mut self, limit: Option<Duration>) -> Result<FromWorker<R>, Ending> {
         let mut deadline = limit.map(|limit| Instant::now() + limit);
         let mut drained_by = None;
+        let mut relief = self.relief.clone();
+        let yields = self.yields;
         loop {
             let silent_at = self.last_heard + self.deadlines.silence;
             let until = [deadline, drained_by].into_iter().flatten().fold(silent_at, Instant::min);
@@ -126,6 +156,8 @@ impl<R: Role> Link<R> {
                 },
                 _ = self.process.exited(), if drained_by.is_none() => drained_by = Some(Instant::now() + DRAIN),
                 () = self.cancel.cancelled() => return Err(Ending::Cancelled),
+                // An error says that nobody watches any more.
+                Ok(_) = relief.wait_for(|relief| yields.at_once(*relief)) => return Err(Ending::Relieved),
                 () = tokio::time::sleep_until(until) => {
                     let late = until.elapsed();
                     if late > ASLEEP && drained_by.is_none() {
@@ -150,46 +182,63 @@ impl<R: Role> Link<R> {
         let patience = match &ending {
             // These end by themselves; everything else is past asking.
             Ending::Farewell | Ending::HungUp | Ending::Fault(_) => self.deadlines.farewell,
-            Ending::Cancelled => {
+            Ending::Cancelled | Ending::Relieved => {
                 let _ = self.send(ToWorker::Cancel).await;
                 self.deadlines.farewell / 4
             }
             Ending::Deadline { .. } | Ending::Protocol { .. } => Duration::ZERO,
         };
-        let status = self.wait_for_exit(patience).await;
-        let killed = status.is_none();
-        let status = match status {
-            Some(status) => status,
+        let ended = self.wait_for_exit(patience).await;
+        let killed = ended.is_none();
+        let ended = match ended {
+            Some(ended) => ended,
             None => {
                 self.process.kill();
                 self.process.exited().await
             }
         };
-        let samples = self.sampler.samples();
+        let samples = self.sampler.finish(ended.max_rss);
+        let oom = OomCounters::read().evidence_since(&self.evidence.oom);
+        let output_tail = self.tail.text().await;
+        let circumstances = Circumstances {
+            killed,
+            status: ended.status,
+            oom: oom.map(|oom| oom.to_string()),
+            failed_allocation: failed_allocation(&output_tail),
+        };
+        let release = if self.process.holds_permit() {
+            Some(self.evidence.baseline.prove(samples.peak_cost).await)
+        } else {
+            None
+        };
         let exit = WorkerExit {
             kind: R::KIND,
             pid: self.process.pid(),
-            class: classify(ending, killed, status),
+            class: classify(ending, circumstances),
             state,
-            output_tail: self.tail.text().await,
+            output_tail,
             last_memory: samples.last,
             peak_cost: samples.peak_cost,
             peak_rss: samples.peak_rss,
+            release,
         };
         let _ = self.advance(LifecycleEvent::Exited);
         self.events.send(Event::exit(&exit));
+        if let Some(release) = release {
+            self.events.send(Event::release(R::KIND, release));
+        }
         exit
     }
 
     /// `None` when the process lives on. Goes on reading, so that a worker with something to say can end.
-    async fn wait_for_exit(&mut self, patience: Duration) -> Option<Option<std::process::ExitStatus>> {
+    async fn wait_for_exit(&mut self, patience: Duration) -> Option<Ended> {
         let Self { frames, process, .. } = self;
         within(patience, async {
             let mut open = true;
             loop {
                 tokio::select! {
                     biased;
-                    status = process.exited() => return status,
+                    ended = process.exited() => return ended,
                     frame = frames.next(), if open => open = matches!(frame, Some(Ok(_))),
                 }
             }

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::process::ExitStatus;
 
-use meetcap_protocol::{LifecycleState, WorkerFault, WorkerKind};
+use meetcap_protocol::{FaultKind, LifecycleState, WorkerFault, WorkerKind};
 use thiserror::Error;
 
 use super::drive::Ending;
-use crate::memory::{Bytes, MemoryReading};
+use crate::memory::{Bytes, MemoryReading, Release};
 
 /// Why we killed a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum KillReason {
     Protocol { detail: String },
     /// It had said its last word and did not end.
     Lingering,
+    /// Memory became scarce while it ran.
+    MemoryPressure,
 }
 
 impl fmt::Display for KillReason {
@@ -27,6 +29,7 @@ impl fmt::Display for KillReason {
             Self::Cancelled => f.write_str("the run was cancelled"),
             Self::Protocol { detail } => write!(f, "it broke the protocol ({detail})"),
             Self::Lingering => f.write_str("it did not end when it should have"),
+            Self::MemoryPressure => f.write_str("memory became scarce while it ran"),
         }
     }
 }
@@ -41,6 +44,11 @@ pub enum ExitClass {
     Fault(WorkerFault),
     /// Ended by a signal that we did not send.
     Signal(i32),
+    /// Killed with the signal that the kernel uses when memory runs out, while the kernel counted such a kill near
+    /// it. Suspected, because another process in the same group may have been the one that was counted.
+    SuspectedOom {
+        evidence: String,
+    },
     /// Ended by itself without its final frame.
     Code(i32),
     /// A wait ran out in this state.
@@ -61,6 +69,7 @@ impl ExitClass {
             Self::Clean => "clean",
             Self::Fault(_) => "fault",
             Self::Signal(_) => "signal",
+            Self::SuspectedOom { .. } => "suspected_oom",
             Self::Code(_) => "code",
             Self::Deadline { .. } => "deadline",
             Self::KilledByUs { .. } => "killed_by_us",
@@ -76,6 +85,9 @@ impl fmt::Display for ExitClass {
             Self::Fault(fault) => write!(f, "failed: {fault}"),
             Self::Signal(9) => f.write_str("was killed from outside (signal 9, sender unknown)"),
             Self::Signal(signal) => write!(f, "died of signal {signal}"),
+            Self::SuspectedOom { evidence } => {
+                write!(f, "was killed, as it seems by the kernel for lack of memory: {evidence}")
+            }
             Self::Code(code) => write!(f, "ended with code {code} before its work was done"),
             Self::Deadline { state } => write!(f, "did not answer in time (state: {state}) and was killed"),
             Self::KilledByUs { reason } => write!(f, "was stopped by the supervisor: {reason}"),
@@ -99,12 +111,33 @@ pub struct WorkerExit {
     /// Highest cost seen (anonymous and swapped).
     pub peak_cost: Bytes,
     pub peak_rss: Bytes,
+    /// How its memory came back; `None` when it never held a model.
+    pub release: Option<Release>,
 }
+
+/// What the kernel sends when memory has run out, and anybody else may send.
+const SIGKILL: i32 = 9;
+/// What a program sends itself that cannot go on.
+const SIGABRT: i32 = 6;
 
 impl WorkerExit {
     /// The signal it died of, if it did.
     pub fn signal(&self) -> Option<i32> {
-        if let ExitClass::Signal(signal) = self.class { Some(signal) } else { None }
+        match self.class {
+            ExitClass::Signal(signal) => Some(signal),
+            ExitClass::SuspectedOom { .. } => Some(SIGKILL),
+            _ => None,
+        }
+    }
+
+    /// Whether the same work could come to a better end with less memory, and only so.
+    pub fn wants_smaller(&self) -> bool {
+        match &self.class {
+            ExitClass::Fault(fault) => fault.kind == FaultKind::AllocationFailed,
+            ExitClass::SuspectedOom { .. } => true,
+            ExitClass::KilledByUs { reason } => *reason == KillReason::MemoryPressure,
+            _ => false,
+        }
     }
 
     /// The code it ended with, if it did.
@@ -113,12 +146,32 @@ impl WorkerExit {
     }
 }
 
-/// Pure: from the end of the conversation, whether we had to kill, and the system's report.
-pub(super) fn classify(ending: Ending, killed: bool, status: Option<ExitStatus>) -> ExitClass {
+/// What is known of the end of a process.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Circumstances {
+    /// We had to kill it.
+    pub(super) killed: bool,
+    pub(super) status: Option<ExitStatus>,
+    /// Kills for lack of memory that the kernel has counted near it while it lived.
+    pub(super) oom: Option<String>,
+    /// Its last line, if that says that an allocation failed. Rust's runtime says so and aborts.
+    pub(super) failed_allocation: Option<String>,
+}
+
+/// The line of Rust's runtime, of all that a worker wrote.
+pub(super) fn failed_allocation(output: &str) -> Option<String> {
+    let says_so = |line: &&str| line.starts_with("memory allocation of ") && line.contains(" bytes failed");
+    output.lines().rev().find(says_so).map(str::to_owned)
+}
+
+/// Pure: from the end of the conversation and the circumstances.
+pub(super) fn classify(ending: Ending, circumstances: Circumstances) -> ExitClass {
+    let Circumstances { killed, status, oom, failed_allocation } = circumstances;
     match ending {
         Ending::Fault(fault) => ExitClass::Fault(fault),
         Ending::Deadline { state } => ExitClass::Deadline { state },
         Ending::Protocol { detail } => ExitClass::KilledByUs { reason: KillReason::Protocol { detail } },
+        Ending::Relieved => ExitClass::KilledByUs { reason: KillReason::MemoryPressure },
         Ending::Cancelled if killed => ExitClass::KilledByUs { reason: KillReason::Cancelled },
         Ending::Cancelled => ExitClass::Fault(WorkerFault::cancelled()),
         Ending::Farewell | Ending::HungUp if killed => ExitClass::KilledByUs { reason: KillReason::Lingering },
@@ -126,7 +179,13 @@ pub(super) fn classify(ending: Ending, killed: bool, status: Option<ExitStatus>)
             Some(status) if status.success() => ExitClass::Clean,
             status => from_status(status),
         },
-        Ending::HungUp => from_status(status),
+        Ending::HungUp => match (from_status(status), oom, failed_allocation) {
+            (ExitClass::Signal(SIGKILL), Some(evidence), _) => ExitClass::SuspectedOom { evidence },
+            (ExitClass::Signal(SIGABRT), _, Some(line)) => {
+                ExitClass::Fault(WorkerFault::new(FaultKind::AllocationFailed, line))
+            }
+            (class, ..) => class,
+        },
     }
 }
 
@@ -143,37 +202,63 @@ fn from_status(status: Option<ExitStatus>) -> ExitClass {
 mod tests {
     use std::os::unix::process::ExitStatusExt;
 
-    use meetcap_protocol::FaultKind;
-
     use super::*;
 
     const OK: i32 = 0;
-    const ABORTED: i32 = 6;
+    const ABORTED: i32 = SIGABRT;
+
+    fn class(ending: Ending, killed: bool, raw: i32) -> ExitClass {
+        let status = Some(ExitStatus::from_raw(raw));
+        classify(ending, Circumstances { killed, status, ..Circumstances::default() })
+    }
 
     #[test]
     fn an_exit_without_the_final_frame_is_never_clean() {
-        assert_eq!(classify(Ending::HungUp, false, Some(ExitStatus::from_raw(OK))), ExitClass::Code(0));
+        assert_eq!(class(Ending::HungUp, false, OK), ExitClass::Code(0));
     }
 
     #[test]
     fn a_signal_that_we_sent_is_not_blamed_on_others() {
-        let killed = Some(ExitStatus::from_raw(9));
-        assert_eq!(classify(Ending::HungUp, false, killed), ExitClass::Signal(9));
-        assert!(matches!(classify(Ending::HungUp, true, killed), ExitClass::KilledByUs { .. }));
+        assert_eq!(class(Ending::HungUp, false, SIGKILL), ExitClass::Signal(9));
+        assert!(matches!(class(Ending::HungUp, true, SIGKILL), ExitClass::KilledByUs { .. }));
         let state = LifecycleState::Loading;
-        assert_eq!(classify(Ending::Deadline { state }, true, killed), ExitClass::Deadline { state });
+        assert_eq!(class(Ending::Deadline { state }, true, SIGKILL), ExitClass::Deadline { state });
+    }
+
+    #[test]
+    fn a_kill_is_called_out_of_memory_only_on_evidence() {
+        let with = |ending, killed, raw| {
+            let (status, oom) = (Some(ExitStatus::from_raw(raw)), Some("the group counted a kill".to_owned()));
+            classify(ending, Circumstances { killed, status, oom, failed_allocation: None })
+        };
+        assert!(matches!(with(Ending::HungUp, false, SIGKILL), ExitClass::SuspectedOom { .. }));
+        assert_eq!(with(Ending::HungUp, false, ABORTED), ExitClass::Signal(6), "the kernel sends no abort");
+        assert!(matches!(with(Ending::HungUp, true, SIGKILL), ExitClass::KilledByUs { .. }), "we did it");
+        assert_eq!(with(Ending::HungUp, false, OK), ExitClass::Code(0));
+    }
+
+    #[test]
+    fn an_abort_is_told_from_an_allocation_that_failed() {
+        let said = failed_allocation("loading\nmemory allocation of 4096 bytes failed\nAborted");
+        assert_eq!(said.as_deref(), Some("memory allocation of 4096 bytes failed"));
+        assert_eq!(failed_allocation("no memory allocation of mine failed"), None);
+        let status = Some(ExitStatus::from_raw(ABORTED));
+        let class = |said| {
+            classify(Ending::HungUp, Circumstances { status, failed_allocation: said, ..Circumstances::default() })
+        };
+        assert!(matches!(class(said), ExitClass::Fault(WorkerFault { kind: FaultKind::AllocationFailed, .. })));
+        assert_eq!(class(None), ExitClass::Signal(6));
     }
 
     #[test]
     fn an_abort_after_the_farewell_is_a_signal() {
-        assert_eq!(classify(Ending::Farewell, false, Some(ExitStatus::from_raw(ABORTED))), ExitClass::Signal(6));
-        assert_eq!(classify(Ending::Farewell, false, Some(ExitStatus::from_raw(OK))), ExitClass::Clean);
+        assert_eq!(class(Ending::Farewell, false, ABORTED), ExitClass::Signal(6));
+        assert_eq!(class(Ending::Farewell, false, OK), ExitClass::Clean);
     }
 
     #[test]
     fn what_the_worker_said_outweighs_its_exit_code() {
         let fault = WorkerFault::new(FaultKind::BadInput, "no audio");
-        let class = classify(Ending::Fault(fault.clone()), false, Some(ExitStatus::from_raw(66 << 8)));
-        assert_eq!(class, ExitClass::Fault(fault));
+        assert_eq!(class(Ending::Fault(fault.clone()), false, 66 << 8), ExitClass::Fault(fault));
     }
 }

@@ -31,6 +31,7 @@ mod output_tail;
 mod process;
 #[cfg(unix)]
 mod unix;
+mod warden;
 #[cfg(windows)]
 mod windows;
 
@@ -43,12 +44,13 @@ use meetcap_protocol::{FromWorker, LifecycleEvent, LifecycleState, LoadReport, S
 use tokio_util::sync::CancellationToken;
 
 use crate::event::{Event, EventSink};
-use crate::memory::{MemoryReading, Samples};
+use crate::memory::{Baseline, MemoryReading, Samples};
 use crate::permit::LoadPermit;
 use drive::{Ending, Link};
 
 pub use connect::{HandshakeError, StartError};
 pub use exit::{ExitClass, KillReason, WorkerExit};
+pub use warden::{Watch, Yields};
 
 /// How long each wait on a worker may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +70,9 @@ pub struct Deadlines {
     pub load_per_mib: Duration,
     /// From Unload, Cancel or the last frame to the end of the process.
     pub farewell: Duration,
+    /// How long the next load waits for a look whether the memory of a worker that has ended is back, when its owner is
+    /// busy elsewhere and does not look.
+    pub release: Duration,
 }
 
 /// A thread that sleeps this long and writes twenty bytes is late only on a machine that stands still.
@@ -83,6 +88,7 @@ impl Default for Deadlines {
             load: Duration::from_secs(30),
             load_per_mib: Duration::from_millis(100),
             farewell: Duration::from_secs(3),
+            release: Duration::from_secs(5),
         }
     }
 }
@@ -96,6 +102,7 @@ pub struct Launch {
     pub deadlines: Deadlines,
     pub events: EventSink,
     pub cancel: CancellationToken,
+    pub watch: Watch,
 }
 
 /// Stage of a worker that is connected and knows nothing yet.
@@ -195,6 +202,11 @@ impl<R: Role> Worker<R, Planned> {
 }
 
 impl<R: Role> Worker<R, Connected> {
+    /// Sends the worker away unused; returns when the process is reaped.
+    pub async fn leave(self) -> WorkerExit {
+        self.dismiss().await
+    }
+
     /// Starts the program and shakes hands.
     ///
     /// # Errors
@@ -210,6 +222,8 @@ impl<R: Role> Worker<R, Connected> {
     /// How the worker ended.
     pub async fn plan(mut self, request: R::PlanRequest) -> Result<(Worker<R, Planned>, R::PlanReport), WorkerExit> {
         let limit = self.link.deadlines.load;
+        // It may have been started long ago, and its heartbeats wait to be read.
+        self.link.last_heard = tokio::time::Instant::now();
         let answer = match self.link.send(ToWorker::Plan(request)).await {
             Ok(()) => self.link.receive(Some(limit)).await,
             Err(ending) => Err(ending),
@@ -223,7 +237,8 @@ impl<R: Role> Worker<R, Connected> {
 }
 
 impl<R: Role> Worker<R, Planned> {
-    /// Lets the worker read the model of `size` bytes. The permit stays with the process until it is reaped.
+    /// Lets the worker read the model of `size` bytes. The permit stays with the process until it is reaped and its
+    /// memory was looked for. `yields` says what the worker heeds when memory becomes scarce.
     ///
     /// # Errors
     /// How the worker ended.
@@ -232,8 +247,12 @@ impl<R: Role> Worker<R, Planned> {
         permit: LoadPermit,
         load: R::Load,
         size: u64,
+        yields: Yields,
     ) -> Result<(Worker<R, Loaded>, LoadReport), WorkerExit> {
         self.link.process.hold(permit);
+        let held = self.memory().cost();
+        self.link.evidence.baseline = Baseline::before_load(self.link.evidence.trim, held);
+        self.link.yields = yields;
         let mib = u32::try_from(size >> 20).unwrap_or(u32::MAX);
         let limit = self.link.deadlines.load + self.link.deadlines.load_per_mib.saturating_mul(mib);
         match Self::load_steps(&mut self.link, load, limit).await {
@@ -298,6 +317,9 @@ impl<R: Role> Worker<R, Loaded> {
                 FromWorker::UnitDone { unit } if open == Some(unit) => {
                     open = None;
                     tell(update, Update::UnitDone(unit))?;
+                    if link.is_to_yield() {
+                        return Err(Ending::Relieved);
+                    }
                     link.send(ToWorker::Committed { unit }).await?;
                 }
                 FromWorker::Progress { done, total } => tell(update, Update::Progress { done, total })?,
@@ -306,6 +328,16 @@ impl<R: Role> Worker<R, Loaded> {
                 other => return Err(Ending::out_of_phase(&other)),
             }
         }
+    }
+
+    /// Whether memory is so scarce that this worker should leave before it is given more to do.
+    pub fn is_to_yield(&self) -> bool {
+        self.link.is_to_yield()
+    }
+
+    /// Lets the worker go because memory is scarce; returns when it is reaped.
+    pub async fn relieve(self) -> WorkerExit {
+        self.link.end(Ending::Relieved).await
     }
 
     /// Lets the worker free its model and end; returns when the process is reaped. Whatever happens here, the

@@ -1,11 +1,14 @@
 //! Process groups on Unix.
 
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
+
+use super::process::Ended;
+use crate::memory::Bytes;
 
 /// A group of its own: a Ctrl-C in the terminal is for the supervisor, which then ends its workers in order.
 pub(super) fn isolate(command: &mut Command) {
@@ -40,4 +43,26 @@ pub(super) fn wait_without_reaping(child: &Child) {
     let Ok(pid) = i32::try_from(child.id()) else { return };
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
     while let Err(nix::errno::Errno::EINTR) = waitid(Id::Pid(Pid::from_raw(pid)), flags) {}
+}
+
+/// Reaps a child that has ended, with what the kernel counted.
+pub(super) fn reap(child: &mut Child) -> Ended {
+    let Ok(pid) = libc::pid_t::try_from(child.id()) else { return Ended::default() };
+    let mut status = 0;
+    // SAFETY: `rusage` is a structure of numbers, for which zeros are a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    loop {
+        // SAFETY: both pointers are to variables of ours that outlive the call, of the types it wants. The process is
+        // a child of ours that nobody else waits for: its number is its own until this call returns it.
+        let reaped = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
+        if reaped == pid {
+            // Kibibytes everywhere but on Apple's systems.
+            let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
+            let max_rss = Bytes(u64::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(unit));
+            return Ended { status: Some(ExitStatus::from_raw(status)), max_rss };
+        }
+        if reaped < 0 && std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
+            return Ended::default();
+        }
+    }
 }

@@ -72,3 +72,8 @@ fn job() -> Option<OwnedHandle> {
 
 /// A handle keeps the process's number taken on Windows; waiting and reaping are one.
 pub(super) fn wait_without_reaping(_child: &Child) {}
+
+/// Reaps a child that has ended.
+pub(super) fn reap(child: &mut Child) -> super::process::Ended {
+    super::process::Ended { status: child.wait().ok(), ..super::process::Ended::default() }
+}

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use meetcap_supervisor::event::EventSink;
+use meetcap_supervisor::memory::MemoryPolicy;
 use meetcap_supervisor::permit::LoadGate;
 use meetcap_supervisor::service::{Host, ModelService, SttService};
 use meetcap_supervisor::worker::Deadlines;
@@ -55,6 +56,7 @@ fn cycles() -> Vec<Sample> {
         gate: LoadGate::default(),
         events: EventSink::none(),
         cancel: CancellationToken::new(),
+        memory: MemoryPolicy::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let begun = Instant::now();

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use meetcap_protocol::payload::stt::Stt;
 use meetcap_supervisor::event::EventSink;
-use meetcap_supervisor::worker::{Connected, Deadlines, ExitClass, Launch, Worker};
+use meetcap_supervisor::worker::{Connected, Deadlines, ExitClass, Launch, Watch, Worker};
 use meetcap_tests::bins;
 use tokio_util::sync::CancellationToken;
 
@@ -74,6 +74,7 @@ pub(crate) fn launch(program: PathBuf) -> Launch {
         deadlines: Deadlines::default(),
         events: EventSink::none(),
         cancel: CancellationToken::new(),
+        watch: Watch::default(),
     }
 }
 

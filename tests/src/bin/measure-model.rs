@@ -5,6 +5,8 @@
 //! measure-model MODEL.gguf N_CTX [--threads N] [--kv f16|q8_0] [--map] [--prompt N]
 //! ```
 //!
+//! What the engine says about its buffers is shown where `MEETCAP_TEST_LOG` is set.
+//!
 //! The worker is the one that `MEETCAP_WORKER_STT` or `MEETCAP_WORKER_LLM` names, else the one beside this program.
 
 use std::process::ExitCode;

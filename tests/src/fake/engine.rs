@@ -109,8 +109,11 @@ impl Engine for FakeLlm {
                 Ok(LlmPlanReport::Counted(LlmCount { trained_context: 8192, overhead: 50, lines }))
             }
             LlmPlanRequest::Size { setups, .. } => {
-                let host = LlmParts { weights: 1 << 20, context: 1 << 20, compute: 1 << 20 };
-                Ok(LlmPlanReport::Sized(vec![LlmSize { host, gpu: LlmParts::default() }; setups.len()]))
+                let size = |index| LlmSize {
+                    host: LlmParts { weights: self.script.size(index), ..LlmParts::default() },
+                    gpu: LlmParts::default(),
+                };
+                Ok(LlmPlanReport::Sized((0..setups.len()).map(size).collect()))
             }
         }
     }

@@ -12,7 +12,8 @@
 //! runtime itself could never be made to do is the step `raw`, whose action is a name of [`Trick`].
 //!
 //! An action after `once` or `times K` is done so often over all workers that use the script, so that a restarted
-//! worker fares better; what they did is in [`log_of`] the script. `windows: N` gives the recording N windows.
+//! worker fares better; what they did is in [`log_of`] the script. `windows: N` gives the recording N windows;
+//! `sizes: A B …` are the mebibytes that a summary model says its set-ups take.
 
 mod engine;
 mod memory;

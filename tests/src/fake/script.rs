@@ -43,6 +43,8 @@ pub enum Action {
     Stop,
     /// `slow MS`
     Slow(u64),
+    /// `allocate MIB`: anonymous memory, touched, and kept until the process ends.
+    Allocate(usize),
     /// `spam N`: so many bytes to standard error.
     Spam(usize),
     /// `say`: bytes that are no text and no good for a terminal, on both outputs.
@@ -72,6 +74,8 @@ pub struct Script {
     lines: Vec<Line>,
     trick: Option<Trick>,
     windows: Option<u64>,
+    /// Mebibytes that each set-up takes, as the worker tells; the last one holds for all that follow.
+    sizes: Vec<u64>,
     /// What survives this process.
     memory: Option<Arc<Memory>>,
 }
@@ -106,6 +110,7 @@ impl Script {
             }
             match step {
                 "raw" => script.trick = Some(Trick::parse(action)),
+                "sizes" => script.sizes = action.split(' ').map(|mib| mib.parse().expect("mebibytes")).collect(),
                 "windows" => script.windows = Some(action.parse().expect("a number of windows")),
                 _ => {
                     let (times, action) = parse_times(action);
@@ -123,6 +128,11 @@ impl Script {
     /// Windows of every recording.
     pub(super) fn windows(&self) -> u64 {
         self.windows.unwrap_or(super::WINDOWS)
+    }
+
+    /// Bytes that set-up number `index` takes.
+    pub(super) fn size(&self, index: usize) -> u64 {
+        self.sizes.get(index).or(self.sizes.last()).copied().unwrap_or(3) << 20
     }
 
     /// Does what is due at `step`. Starts and windows are written down before.
@@ -194,6 +204,7 @@ fn parse_action(action: &str) -> Action {
         "hang" => Action::Hang,
         "stop" => Action::Stop,
         "slow" => Action::Slow(rest.parse().expect("milliseconds")),
+        "allocate" => Action::Allocate(rest.parse().expect("mebibytes")),
         "spam" => Action::Spam(rest.parse().expect("a number of bytes")),
         "say" => Action::Say,
         _ => panic!("unknown action: {action}"),
@@ -235,6 +246,10 @@ fn perform(action: &Action) -> Result<(), WorkerFault> {
         },
         Action::Stop => end_by_signal(Deadly::Stop),
         Action::Slow(milliseconds) => std::thread::sleep(Duration::from_millis(*milliseconds)),
+        Action::Allocate(mib) => {
+            // Ones, because zeros would not be touched.
+            std::mem::forget(vec![1_u8; mib << 20]);
+        }
         Action::Spam(bytes) => {
             let line = [b'x'; 99].iter().chain(b"\n").copied().collect::<Vec<u8>>();
             let mut error = std::io::stderr().lock();

@@ -4,7 +4,9 @@
 //!  "GGUF", version, counts │ keys and values │ (tensor: name, dimensions, type, offset)* │ padding │ data
 //! ```
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 
 use super::weights::{Filler, WeightType};
 use crate::rng::Rng;
@@ -143,6 +145,20 @@ impl Shape {
             pad(out, tensor.bytes())?;
         }
         Ok(())
+    }
+
+    /// Writes a file that looks like a model of this shape to whoever reads only its head, and of which the disk holds no
+    /// more than that.
+    ///
+    /// # Errors
+    /// What writing gives.
+    pub fn write_sparse(&self, path: &Path) -> io::Result<()> {
+        let tensors = self.tensors();
+        let head = self.head_of_file(&tensors);
+        let mut file = File::create(path)?;
+        file.write_all(&head)?;
+        let data: u64 = tensors.iter().map(|tensor| tensor.bytes().next_multiple_of(ALIGNMENT)).sum();
+        file.set_len(head.len() as u64 + data)
     }
 
     /// Everything before the data, padded.

@@ -74,6 +74,11 @@ pub fn summary(program: &Path, model: &Path, setup: LlmSetup, threads: u16, prom
     worker.finish(loaded)
 }
 
+/// The engine says much about its buffers: on standard error, where `MEETCAP_TEST_LOG` is set.
+fn log() -> Stdio {
+    if std::env::var_os("MEETCAP_TEST_LOG").is_some() { Stdio::inherit() } else { Stdio::null() }
+}
+
 /// A set-up without a GPU.
 pub fn on_cpu(n_ctx: u32, kv: KvType, map_weights: bool) -> LlmSetup {
     LlmSetup { n_ctx, kv, gpu_layers: Some(0), map_weights }
@@ -95,7 +100,8 @@ impl<R: Role> Worker<R> {
         let token = Token::new([7; Token::LEN]);
         let endpoint = Endpoint { address: address.to_str().expect("UTF-8").to_owned(), token: token.clone() };
         let mut command = Command::new(program);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the worker starts");
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log()).spawn().expect("the worker starts");
         let mut stdin = child.stdin.take().expect("a pipe");
         stdin.write_all(endpoint.to_line().as_bytes()).expect("the worker reads");
         drop(stdin);

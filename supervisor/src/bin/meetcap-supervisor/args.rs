@@ -1,8 +1,11 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use meetcap_supervisor::Device;
+use meetcap_supervisor::config::parse_duration;
 use meetcap_supervisor::journal::Resume;
 use meetcap_supervisor::output::Format;
 
@@ -20,9 +23,10 @@ Examples:
   meetcap-supervisor run meeting.m4a --stt ggml-small.bin --llm qwen3-4b-q4_k_m.gguf
   meetcap-supervisor run *.wav --stt ggml-base.bin --no-summary --format txt,srt
   meetcap-supervisor summarize meeting.transcript.json --llm qwen3-4b-q4_k_m.gguf
+  meetcap-supervisor models estimate ggml-large-v3.bin
 
-Exit codes: 0 done, 1 internal error, 2 usage or configuration, 3 input, 4 model, 6 worker failed,
-7 out of memory, 8 output, 10 held by another run, 130 interrupted, 143 terminated";
+Exit codes: 0 done, 1 internal error, 2 usage or configuration, 3 input, 4 model, 5 refused for
+memory, 6 worker failed, 7 out of memory, 8 output, 10 held by another run, 130 interrupted, 143 terminated";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -39,7 +43,18 @@ pub(crate) enum Command {
     /// Show what is configured, and where each value comes from
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(ConfigArgs),
+    /// What models take
+    #[command(after_help = MODELS_EXAMPLES)]
+    Models(ModelsArgs),
+    /// Whether this machine is ready: memory and its limits, graphics processors, workers
+    Doctor(DoctorArgs),
 }
+
+const MODELS_EXAMPLES: &str = "\
+Examples:
+  meetcap-supervisor models estimate ggml-small.bin
+  meetcap-supervisor models estimate qwen3-4b-q4_k_m.gguf --ctx 8192
+  meetcap-supervisor models estimate whisper-large-v3";
 
 const RUN_USAGE: &str = "\
 meetcap-supervisor run --stt <MODEL> <--llm <MODEL>|--no-summary> [OPTIONS] <AUDIO>...";
@@ -48,6 +63,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   meetcap-supervisor run meeting.flac --stt demo --llm demo
   meetcap-supervisor run meeting.m4a --stt ggml-small.bin --no-summary -o notes
+  meetcap-supervisor run meeting.wav --stt ggml-large-v3.bin --no-summary --wait-for-memory 10m
   meetcap-supervisor run meeting.wav --stt ggml-small.bin --no-summary --events jsonl | jq .event";
 
 const SUMMARIZE_EXAMPLES: &str = "\
@@ -93,6 +109,8 @@ pub(crate) struct RunArgs {
     pub(crate) resume: ResumeWhen,
     #[command(flatten)]
     pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) memory: MemoryOptions,
 }
 
 #[derive(Debug, Args)]
@@ -110,6 +128,8 @@ pub(crate) struct SummarizeArgs {
     pub(crate) language: Option<String>,
     #[command(flatten)]
     pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) memory: MemoryOptions,
 }
 
 #[derive(Debug, Args)]
@@ -119,6 +139,8 @@ pub(crate) struct DemoArgs {
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) memory: MemoryOptions,
 }
 
 #[derive(Debug, Args)]
@@ -147,6 +169,64 @@ pub(crate) enum ConfigCommand {
     },
     /// The file that is read, whether it is there or not
     Path,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelsArgs {
+    #[command(subcommand)]
+    pub(crate) command: ModelsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// What a model would take here, and whether it fits now; nothing is loaded
+    Estimate {
+        /// A whisper file in ggml format, a GGUF file, or a name
+        model: PathBuf,
+        /// Tokens of context of a summary model [default: several]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+        ctx: Option<u32>,
+        /// One JSON object instead of a table
+        #[arg(long)]
+        json: bool,
+        /// Configuration to read [default: ~/.meetcap/config.toml]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// One JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Configuration to read [default: ~/.meetcap/config.toml]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// What engines may use, and what to do when it is not there.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Memory and devices")]
+pub(crate) struct MemoryOptions {
+    /// Wait so long for memory that a model needs: 90s, 10m, 1h30m [default: do not wait]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) wait_for_memory: Option<Duration>,
+    /// Load the models asked for, whether they fit into memory or not
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Print what was predicted, taken and given back
+    #[arg(long)]
+    pub(crate) memory_report: bool,
+    /// Where to compute: cpu, cuda, metal, vulkan [default: what the worker was built for]
+    #[arg(long, value_name = "DEVICE", value_parser = str::parse::<Device>)]
+    pub(crate) device: Option<Device>,
+    /// Layers of the summary model to keep on the GPU [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) gpu_layers: Option<u32>,
+    /// Configuration to read [default: ~/.meetcap/config.toml]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

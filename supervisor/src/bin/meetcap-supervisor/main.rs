@@ -2,9 +2,12 @@
 //! No logic that a graphical program would miss lives here.
 
 mod args;
-mod config;
+mod config_command;
 #[cfg(feature = "demo")]
 mod demo;
+mod doctor;
+mod estimate;
+mod memory_report;
 mod ps;
 mod render;
 mod signals;
@@ -13,11 +16,16 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use clap::Parser;
+use meetcap_supervisor::config::{self, Arguments, Config};
 use meetcap_supervisor::journal::Resume;
+use meetcap_supervisor::memory::MemoryPolicy;
+use meetcap_supervisor::models::find_in_folder;
 use meetcap_supervisor::output::{Format, OutputNames};
-use meetcap_supervisor::{ExitCode, Job, Model, Stop, SummarizeJob, Supervisor, WorkerPrograms, default_threads};
+use meetcap_supervisor::{
+    ExitCode, Job, Model, Resources, Stop, SummarizeJob, Supervisor, WorkerPrograms, default_threads,
+};
 
-use args::{Cli, Command, Common, DemoArgs, RunArgs, SummarizeArgs};
+use args::{Cli, Command, Common, DemoArgs, MemoryOptions, ModelsCommand, RunArgs, SummarizeArgs};
 use render::Terminal;
 
 fn main() -> process::ExitCode {
@@ -26,7 +34,7 @@ fn main() -> process::ExitCode {
         Command::Run(args) => Some(&args.common),
         Command::Summarize(args) => Some(&args.common),
         Command::Demo(args) => Some(&args.common),
-        Command::Ps(_) | Command::Config(_) => None,
+        Command::Ps(_) | Command::Config(_) | Command::Models(_) | Command::Doctor(_) => None,
     };
     if let Some(common) = common {
         log_to_stderr(common);
@@ -46,7 +54,12 @@ fn main() -> process::ExitCode {
             Command::Summarize(args) => summarize(args, &stop).await,
             Command::Demo(args) => run_demo(args, &stop).await,
             Command::Ps(args) => Ok(ps::print(args.json)),
-            Command::Config(args) => config::run(&args),
+            Command::Config(args) => config_command::run(&args),
+            Command::Models(args) => estimate_model(args.command),
+            Command::Doctor(args) => {
+                let loaded = config::load(args.config.as_deref(), Arguments::default())?;
+                Ok(doctor::print(&loaded, &programs(&loaded.config), args.json))
+            }
         }
     });
     code.unwrap_or_else(Refusal::print).code().into()
@@ -69,28 +82,90 @@ impl Refusal {
     }
 }
 
+/// What a command runs with: the configuration, with the command's own options on top.
+struct Setup {
+    config: Config,
+    supervisor: Supervisor,
+    force: bool,
+}
+
+impl Setup {
+    fn new(options: &MemoryOptions, common: &Common, models: Arguments) -> Result<Self, Refusal> {
+        let arguments = Arguments {
+            threads: common.threads,
+            device: options.device,
+            gpu_layers: options.gpu_layers,
+            wait_for_memory: options.wait_for_memory,
+            memory_report: options.memory_report.then_some(true),
+            ..models
+        };
+        let loaded = config::load(options.config.as_deref(), arguments)?;
+        for ignored in &loaded.provenance.ignored {
+            tracing::debug!("{ignored}");
+        }
+        Self::of(loaded.config, options.force)
+    }
+
+    fn of(config: Config, force: bool) -> Result<Self, Refusal> {
+        if config.supervisor.require_sandbox {
+            let message = "a sandbox is required (require_sandbox = true), and this build does not lock its workers in";
+            return Err(Refusal::new(ExitCode::Usage, message));
+        }
+        let mut supervisor = Supervisor::new(programs(&config));
+        supervisor.memory = MemoryPolicy { calibration: calibration(), ..MemoryPolicy::from(&config) };
+        Ok(Self { config, supervisor, force })
+    }
+
+    fn resources(&self) -> Resources {
+        let own = &self.config.supervisor;
+        Resources {
+            device: own.device,
+            gpu_layers: own.gpu_layers,
+            force: self.force,
+            wait_for_memory: own.wait_for_memory,
+            exact: None,
+        }
+    }
+
+    fn threads(&self) -> u16 {
+        self.config.supervisor.threads.unwrap_or_else(default_threads)
+    }
+
+    fn model(&self, given: Option<&Path>, wanted: Wanted) -> Result<Model, Refusal> {
+        model(given, wanted, self.config.supervisor.models_dir.as_deref())
+    }
+}
+
 async fn run(args: RunArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
-    let stt = model(args.stt.as_deref(), Wanted::Speech)?;
-    let llm = if args.no_summary { None } else { Some(model(args.llm.as_deref(), Wanted::Summary)?) };
+    let models = Arguments {
+        stt: args.stt.clone(),
+        llm: args.llm.clone(),
+        language: args.language.clone(),
+        ..Arguments::default()
+    };
+    let setup = Setup::new(&args.memory, &args.common, models)?;
+    let own = &setup.config.supervisor;
+    let stt = setup.model(own.stt.as_deref(), Wanted::Speech)?;
+    let llm = if args.no_summary { None } else { Some(setup.model(own.llm.as_deref(), Wanted::Summary)?) };
     refuse_clashes(&args.audio, args.output.as_deref())?;
-    let supervisor = supervisor();
     let jobs = args.audio.iter().map(|audio| Job {
         audio: audio.clone(),
         stt: stt.clone(),
         llm: llm.clone(),
         output_dir: args.output.clone(),
         formats: unique(&args.format),
-        language: args.language.clone(),
+        language: own.language.clone(),
         seed: args.common.seed,
-        threads: args.common.threads.unwrap_or_else(default_threads),
+        threads: setup.threads(),
         resume: args.resume.into(),
+        resources: setup.resources(),
     });
     // What fails at first sight is told first, not after an hour of work on the others.
-    let (sound, unsound): (Vec<Job>, Vec<Job>) = jobs.partition(|job| supervisor.check(job).is_ok());
+    let (sound, unsound): (Vec<Job>, Vec<Job>) = jobs.partition(|job| setup.supervisor.check(job).is_ok());
     let count = sound.len() + unsound.len();
     let (mut code, mut failed) = (ExitCode::Done, 0);
     for job in unsound.iter().chain(&sound) {
-        let one = run_one(&supervisor, job, &args.common, render::Detail::Usual, stop).await;
+        let one = run_one(&setup, job, &args.common, render::Detail::Usual, stop).await;
         failed += usize::from(one != ExitCode::Done);
         code = code.worse(one);
         if stop.is_set() {
@@ -103,28 +178,48 @@ async fn run(args: RunArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
     Ok(code)
 }
 
-async fn run_one(supervisor: &Supervisor, job: &Job, common: &Common, detail: render::Detail, stop: &Stop) -> ExitCode {
-    let terminal = Terminal::new(common, detail, &job.audio);
-    let report = supervisor.run(job, terminal.sink(), stop).await;
+async fn run_one(setup: &Setup, job: &Job, common: &Common, detail: render::Detail, stop: &Stop) -> ExitCode {
+    let terminal = Terminal::new(common, detail, setup.config.memory.memory_report, &job.audio);
+    let report = setup.supervisor.run(job, terminal.sink(), stop).await;
     terminal.finish(&report, job.llm.as_ref())
 }
 
 async fn summarize(args: SummarizeArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
+    let models = Arguments { llm: args.llm.clone(), language: args.language.clone(), ..Arguments::default() };
+    let setup = Setup::new(&args.memory, &args.common, models)?;
+    let own = &setup.config.supervisor;
     let job = SummarizeJob {
-        llm: model(args.llm.as_deref(), Wanted::SummaryAlone)?,
+        llm: setup.model(own.llm.as_deref(), Wanted::SummaryAlone)?,
         transcript: args.transcript,
         output_dir: args.output,
+        // The configured one is what is spoken; the summary follows the transcript unless told otherwise.
         language: args.language,
         seed: args.common.seed,
-        threads: args.common.threads.unwrap_or_else(default_threads),
+        threads: setup.threads(),
+        resources: setup.resources(),
     };
-    let terminal = Terminal::new(&args.common, render::Detail::Usual, &job.transcript);
-    let report = supervisor().summarize(&job, terminal.sink(), stop).await;
+    let report = setup.config.memory.memory_report;
+    let terminal = Terminal::new(&args.common, render::Detail::Usual, report, &job.transcript);
+    let report = setup.supervisor.summarize(&job, terminal.sink(), stop).await;
     Ok(terminal.finish(&report, None))
+}
+
+fn estimate_model(command: ModelsCommand) -> Result<ExitCode, Refusal> {
+    let ModelsCommand::Estimate { model: given, ctx, json, config } = command;
+    let config = config::load(config.as_deref(), Arguments::default())?.config;
+    let policy = MemoryPolicy::from(&config);
+    // Which phase a model is for its file tells; only the bundled ones share a name.
+    if given.as_os_str() == "demo" {
+        estimate::print(&demo_model(Wanted::Speech)?, ctx, &policy, json)?;
+        return estimate::print(&demo_model(Wanted::Summary)?, ctx, &policy, json);
+    }
+    let found = model(Some(&given), Wanted::Speech, config.supervisor.models_dir.as_deref())?;
+    estimate::print(&found, ctx, &policy, json)
 }
 
 #[cfg(feature = "demo")]
 async fn run_demo(args: DemoArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
+    let setup = Setup::new(&args.memory, &args.common, Arguments::default())?;
     let material = demo::unpack()?;
     let told = args.output.is_some();
     let folder = match args.output {
@@ -146,8 +241,9 @@ async fn run_demo(args: DemoArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
         // The tiny models gain nothing from a second thread and lose much on a busy machine.
         threads: args.common.threads.unwrap_or(1),
         resume: Resume::Never,
+        resources: setup.resources(),
     };
-    let code = run_one(&supervisor(), &job, &args.common, render::Detail::Demo, stop).await;
+    let code = run_one(&setup, &job, &args.common, render::Detail::Demo, stop).await;
     if !told && args.common.events.is_none() {
         println!("{}", folder.display());
     }
@@ -160,10 +256,19 @@ async fn run_demo(_args: DemoArgs, _stop: &Stop) -> Result<ExitCode, Refusal> {
     Err(Refusal::new(ExitCode::Usage, "this build has no demo; build it with the feature `demo`"))
 }
 
-fn supervisor() -> Supervisor {
+/// The workers' programs: as configured, else beside this one.
+fn programs(config: &Config) -> WorkerPrograms {
     let folder = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf));
-    let programs = folder.as_deref().map_or_else(WorkerPrograms::default, WorkerPrograms::beside);
-    Supervisor::new(programs.with_environment())
+    let beside = folder.as_deref().map_or_else(WorkerPrograms::default, WorkerPrograms::beside);
+    let (stt, llm) = (config.supervisor.worker_stt.clone(), config.supervisor.worker_llm.clone());
+    WorkerPrograms { stt, llm, ..beside }
+}
+
+/// Where measured peaks are kept; nowhere for a user without a home.
+fn calibration() -> Option<PathBuf> {
+    use etcetera::BaseStrategy;
+    let strategy = etcetera::choose_base_strategy().ok()?;
+    Some(strategy.cache_dir().join("meetcap"))
 }
 
 /// Which model an option is about.
@@ -176,7 +281,7 @@ enum Wanted {
 }
 
 /// The model an option names. Without one nothing is guessed.
-fn model(given: Option<&Path>, wanted: Wanted) -> Result<Model, Refusal> {
+fn model(given: Option<&Path>, wanted: Wanted, models: Option<&Path>) -> Result<Model, Refusal> {
     let Some(given) = given else {
         let message = match wanted {
             Wanted::Speech => {
@@ -196,7 +301,13 @@ fn model(given: Option<&Path>, wanted: Wanted) -> Result<Model, Refusal> {
         };
         return Err(Refusal::new(ExitCode::Model, message));
     };
-    if given == Path::new("demo") { demo_model(wanted) } else { Ok(Model::from_path(given)) }
+    if given == Path::new("demo") {
+        return demo_model(wanted);
+    }
+    // A name that people know a model by, where no file has it.
+    let named = given.to_str().filter(|_| given.components().count() == 1 && !given.exists());
+    let found = named.and_then(|name| find_in_folder(models?, name).into_iter().next());
+    Ok(found.map_or_else(|| Model::from_path(given), |path| Model::named(given.to_string_lossy(), path)))
 }
 
 #[cfg(feature = "demo")]

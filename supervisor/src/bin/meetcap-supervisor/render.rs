@@ -9,13 +9,14 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use meetcap_supervisor::errors::ErrorClass;
-use meetcap_supervisor::event::{Event, EventSink, Phase, ProgressUnit};
-use meetcap_supervisor::memory::{Bytes, Ledger, read_self};
+use meetcap_supervisor::event::{Decision, Event, EventSink, Phase, ProgressUnit};
+use meetcap_supervisor::memory::{Bytes, Ledger, read_own};
 use meetcap_supervisor::output::text::clock;
 use meetcap_supervisor::worker::{ExitClass, WorkerExit};
 use meetcap_supervisor::{ExitCode, FaultKind, JobError, LifecycleState, Model, RunReport};
 
 use super::args::Common;
+use super::memory_report;
 
 /// Prints to standard error. Names of files may hold anything; no control character reaches the terminal.
 macro_rules! say {
@@ -50,10 +51,11 @@ struct View {
     /// The summary model's answer so far.
     answer: String,
     show_answer: bool,
+    memory_report: bool,
 }
 
 impl Terminal {
-    pub(crate) fn new(common: &Common, detail: Detail, subject: &Path) -> Self {
+    pub(crate) fn new(common: &Common, detail: Detail, memory_report: bool, subject: &Path) -> Self {
         let interactive = !common.quiet && std::io::stderr().is_terminal();
         let view = View {
             quiet: common.quiet,
@@ -65,6 +67,7 @@ impl Terminal {
             memory: Bytes(0),
             answer: String::new(),
             show_answer: !common.quiet && detail == Detail::Demo,
+            memory_report,
         };
         Self { view: Arc::new(Mutex::new(view)), jsonl: common.events.is_some(), events_lost: Arc::default() }
     }
@@ -100,6 +103,11 @@ impl Terminal {
             print_outputs(&report.ledger);
             print_memory(&report.ledger);
         }
+        if view.memory_report {
+            for line in memory_report::lines(&report.ledger) {
+                say!("{line}");
+            }
+        }
         if let Err(error) = &report.result {
             print_error(error, report, llm, &view.subject);
         }
@@ -130,6 +138,20 @@ impl View {
             }
             Event::Memory { anonymous_bytes, .. } => self.memory = *anonymous_bytes,
             Event::Warning { message, .. } if !self.quiet => self.line(&format!("warning: {message}")),
+            Event::Admission { decision: Decision::Wait, model, needed_bytes, available_bytes, .. } if !self.quiet => {
+                self.line(&format!(
+                    "waiting for memory: {model} needs {needed_bytes}, and {available_bytes} may be taken now"
+                ));
+            }
+            Event::Admission { decision: Decision::Forced, model, .. } if !self.quiet => {
+                self.line(&format!("warning: {model} does not fit into memory and is loaded by force"));
+            }
+            Event::Fallback { phase, from, to, reason } => {
+                self.models[usize::from(*phase == Phase::Llm)].clone_from(to);
+                if !self.quiet {
+                    self.line(&format!("using {to} instead of {from}: {reason}"));
+                }
+            }
             _ => {}
         }
     }
@@ -208,12 +230,20 @@ fn print_memory(ledger: &Ledger) {
     }
     let phases: Vec<String> =
         ledger.phases.iter().map(|record| format!("worker-{} {}", record.phase, record.memory.peak_bytes)).collect();
-    say!("peak memory: {}, supervisor {}", phases.join(", "), read_self().cost());
+    say!("peak memory: {}, supervisor {}", phases.join(", "), read_own().cost());
 }
 
 fn print_error(error: &JobError, report: &RunReport, llm: Option<&Model>, subject: &str) {
     if matches!(error, JobError::Interrupted) {
         say!("interrupted: {subject}");
+    } else if let JobError::Refused(refused) = error {
+        say!("{subject}: {refused}");
+        for remedy in refused.remedies() {
+            say!("  - {remedy}");
+        }
+    } else if let JobError::OutOfMemory { exit, .. } = error {
+        say!("error: {error}");
+        print_end(exit);
     } else if let JobError::Worker(exit) = error {
         print_exit(exit, error.class(), subject);
     } else {
@@ -256,6 +286,11 @@ fn print_exit(exit: &WorkerExit, class: ErrorClass, subject: &str) {
         return;
     }
     say!("error: {exit}");
+    print_end(exit);
+}
+
+/// How things stood when a worker ended.
+fn print_end(exit: &WorkerExit) {
     say!("the worker was {}; it held {} of memory at most", exit.state, exit.peak_cost);
     if !exit.output_tail.is_empty() {
         say!("its last words:");

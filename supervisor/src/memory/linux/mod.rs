@@ -14,6 +14,7 @@
 //! that is gone, or whose shares may not be seen, is `None`.
 
 mod cgroup;
+mod machine;
 mod place;
 mod psi;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub(super) mod recorded;
 mod roots;
 
 pub(super) use cgroup::{Group, groups_of};
+pub(crate) use machine::read_machine;
 pub(super) use roots::{Roots, entry};
 
 use std::fs;

@@ -59,6 +59,16 @@ pub struct LlmShape {
     pub weights: Weights,
 }
 
+/// Numbers in a block of a quantised cache.
+const CACHE_BLOCK: u32 = 32;
+
+impl LlmShape {
+    /// Whether keys and values can be kept quantised: heads have to be made of whole blocks.
+    pub fn takes_quantised_cache(&self) -> bool {
+        self.key_length.is_multiple_of(CACHE_BLOCK) && self.value_length.is_multiple_of(CACHE_BLOCK)
+    }
+}
+
 /// One layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerShape {

@@ -1,0 +1,77 @@
+//! `models estimate`: what a model would take here, and whether it fits now.
+
+use meetcap_supervisor::memory::{Bytes, MemoryPolicy, read_system};
+use meetcap_supervisor::models::named;
+use meetcap_supervisor::planning::{Basis, Estimate, Layout, by_name, estimate};
+use meetcap_supervisor::{ExitCode, KvType, Model};
+
+use super::Refusal;
+use super::render::printable;
+
+pub(crate) fn print(model: &Model, ctx: Option<u32>, policy: &MemoryPolicy, json: bool) -> Result<ExitCode, Refusal> {
+    let system = read_system();
+    let estimate = if model.path.exists() {
+        estimate(model, ctx, policy, &system).map_err(|error| Refusal::new(ExitCode::of(&error), error.to_string()))?
+    } else if named::entry(&model.name).is_some() {
+        by_name(&model.name, policy, &system)
+    } else {
+        let message =
+            format!("model `{}` is missing: no such file, and no model is known by this name", model.requested);
+        return Err(Refusal::new(ExitCode::Model, message));
+    };
+    if json {
+        let text = serde_json::to_string_pretty(&estimate);
+        println!("{}", text.map_err(|error| Refusal::new(ExitCode::Internal, error.to_string()))?);
+    } else {
+        for line in lines(&estimate) {
+            println!("{}", printable(&line));
+        }
+    }
+    Ok(ExitCode::Done)
+}
+
+fn lines(estimate: &Estimate) -> Vec<String> {
+    let basis = match estimate.basis {
+        Basis::Header => "from the header of its file",
+        Basis::Name => "from the table of named models, because there is no file that tells; a rough figure",
+    };
+    let mut lines = vec![format!("{} ({} phase), {basis}", estimate.model, estimate.phase)];
+    lines.push(format!(
+        "  {:<22} {:>10} {:>10} {:>10} {:>10} {:>10}  fits now",
+        "", "weights", "context", "compute", "overhead", "total"
+    ));
+    for layout in &estimate.layouts {
+        let parts = layout.need.parts;
+        let fits = if layout.fits_now { "yes" } else { "no" };
+        lines.push(format!(
+            "  {:<22} {:>10} {:>10} {:>10} {:>10} {:>10}  {fits}",
+            name(layout),
+            part(parts.weights),
+            part(parts.context),
+            part(parts.compute),
+            part(parts.overhead),
+            layout.need.total().to_string(),
+        ));
+    }
+    if let Some(refusal) = estimate.layouts.first().and_then(|layout| layout.refusal.as_ref()) {
+        lines.push(format!("  it {refusal}"));
+    }
+    lines
+}
+
+fn name(layout: &Layout) -> String {
+    match layout.setup {
+        None => "one window of 27 s".to_owned(),
+        Some(setup) => {
+            let kv = match setup.kv {
+                KvType::F16 => "f16",
+                KvType::Q8_0 => "q8_0",
+            };
+            format!("{} tokens, {kv}", setup.n_ctx)
+        }
+    }
+}
+
+fn part(bytes: Bytes) -> String {
+    if bytes == Bytes(0) { "-".to_owned() } else { bytes.to_string() }
+}
