@@ -22,10 +22,14 @@ pub mod deadline;
 #[cfg(unix)]
 pub mod demo;
 pub mod fake;
+pub mod figures;
 pub mod frames;
 #[cfg(target_os = "linux")]
 pub mod hog;
 pub mod meeting;
+pub mod parts;
+#[cfg(target_os = "linux")]
+pub mod proc;
 #[cfg(unix)]
 pub mod processes;
 pub mod rng;

@@ -10,13 +10,9 @@
 //! for itself: a parent that dies (`orphans`), and a worker for a recording of eight hours (`speech`).
 
 #[cfg(target_os = "linux")]
-mod figures;
-#[cfg(target_os = "linux")]
 mod memory;
 #[cfg(target_os = "linux")]
 mod orphans;
-#[cfg(target_os = "linux")]
-mod proc;
 #[cfg(target_os = "linux")]
 mod speech;
 #[cfg(target_os = "linux")]
@@ -31,9 +27,11 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    use std::process::{Command, ExitCode};
+    use std::process::ExitCode;
 
-    const PARTS: [(&str, fn()); 4] = [
+    use meetcap_tests::parts;
+
+    const PARTS: [parts::Part; 4] = [
         ("start", start::measure),
         ("memory", memory::measure),
         ("orphans", orphans::measure),
@@ -43,26 +41,11 @@ fn main() -> std::process::ExitCode {
     if std::env::args().next().is_some_and(|program| program.ends_with(speech::PROGRAM)) {
         return speech::main();
     }
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments = parts::arguments();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [orphans::PARENT, program] => orphans::parent(program),
         [orphans::PARENT, program, micros] => orphans::leaving_parent(program, micros),
-        [one] => match PARTS.iter().find(|(name, _)| *name == one) {
-            Some((_, measure)) => measure(),
-            None => {
-                eprintln!("there is no part `{one}`");
-                return ExitCode::from(2);
-            }
-        },
-        ref named => {
-            let all = PARTS.map(|(name, _)| name);
-            let this = std::env::current_exe().expect("this program has a file");
-            for part in if named.is_empty() { &all[..] } else { named } {
-                if !Command::new(&this).arg(part).status().expect("this program starts").success() {
-                    return ExitCode::FAILURE;
-                }
-            }
-        }
+        _ => return parts::run(&PARTS, &arguments),
     }
     ExitCode::SUCCESS
 }

@@ -8,12 +8,12 @@ use meetcap_supervisor::permit::LoadGate;
 use meetcap_supervisor::service::{Host, ModelService, SttService};
 use meetcap_supervisor::worker::Deadlines;
 use meetcap_supervisor::{Model, WorkerPrograms};
-use meetcap_tests::bins;
+use meetcap_tests::figures::{Results, highest, slope};
 use meetcap_tests::room::Room;
+use meetcap_tests::{bins, proc};
 use tokio_util::sync::CancellationToken;
 
-use super::figures::{Results, highest, slope};
-use super::{proc, speech};
+use super::speech;
 
 const CYCLES: u32 = 10_000;
 const SAMPLE_EVERY: u32 = 100;

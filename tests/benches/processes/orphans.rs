@@ -8,13 +8,12 @@ use std::time::{Duration, Instant};
 
 use meetcap_protocol::payload::stt::Stt;
 use meetcap_supervisor::worker::{Connected, ExitClass, Worker};
+use meetcap_tests::figures::Results;
 use meetcap_tests::rng::Rng;
-use meetcap_tests::{bins, processes};
+use meetcap_tests::{bins, proc, processes};
 use nix::unistd::gettid;
 use tempfile::TempDir;
 
-use super::figures::Results;
-use super::proc;
 use super::start::launch;
 
 /// The word that makes this program a parent.

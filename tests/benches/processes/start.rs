@@ -9,9 +9,8 @@ use meetcap_protocol::payload::stt::Stt;
 use meetcap_supervisor::event::EventSink;
 use meetcap_supervisor::worker::{Connected, Deadlines, ExitClass, Launch, Watch, Worker};
 use meetcap_tests::bins;
+use meetcap_tests::figures::{Results, percentile};
 use tokio_util::sync::CancellationToken;
-
-use super::figures::{Results, percentile};
 
 const TIMES: usize = 1000;
 /// Not counted: the first ones find cold caches.

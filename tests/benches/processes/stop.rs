@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use meetcap_tests::figures::{Results, highest, percentile};
+use meetcap_tests::proc;
 use meetcap_tests::rng::Rng;
 use meetcap_tests::room::Room;
 use meetcap_tests::run::{Invocation, Running};
 use nix::sys::signal::Signal;
-
-use super::figures::{Results, highest, percentile};
-use super::proc;
 
 const RUNS: usize = 20;
 const LIMIT: Duration = Duration::from_secs(15);

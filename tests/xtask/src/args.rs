@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::bench;
 use crate::soak::Options as SoakOptions;
 
 /// May a missing tool be installed, or only be named?
@@ -43,7 +44,7 @@ commands:
   test     every check: format, builds, lints, boundaries, tests, documentation
   setup    install what `demo` and `test` need (CMake, make, a C++ compiler, libclang, ffmpeg, espeak-ng, sox, Python)
   picture  run the built programs, measure their memory from outside, draw it as an SVG (Linux only)
-  bench    measure start, memory, orphans and stopping; write supervisor/docs/results and the page (Linux only)
+  bench    measure processes and the memory governor; write supervisor/docs/results and the page (Linux only)
   criteria write supervisor/docs/specification.md from the results
   soak     kill and resume real runs, compare each with an undisturbed one (Linux only)
   help     this text
@@ -51,7 +52,8 @@ commands:
 options:
   --no-install    only check what is there; name what is missing and stop
   --out FILE      where `picture` goes; supervisor/docs/memory.svg when not given
-  --part NAME     what `bench` measures: start, memory, orphans or stop; may be repeated; all when not given
+  --part NAME     what `bench` measures: start, memory, orphans or stop; pair, release, refusal, oom, estimate or
+                  sampling; may be repeated; all when not given
   --kills N       how often `soak` kills; 1000 when not given
   --seed S        what `soak` draws from; printed when not given
   --minutes M     after which `soak` ends, with fewer kills
@@ -99,7 +101,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
         match argument.as_str() {
             "--no-install" => given.no_install = true,
             "--out" => given.out = Some(PathBuf::from(value()?)),
-            "--part" => given.parts.push(value()?),
+            "--part" => given.parts.push(part(value()?)?),
             "--kills" => given.kills = Some(number(&value()?)?),
             "--seed" => given.seed = Some(number(&value()?)?),
             "--only" => given.only = Some(number(&value()?)?),
@@ -136,6 +138,10 @@ fn command(word: &str, given: Given) -> Result<Command, String> {
         }
         other => Err(format!("unknown command `{other}`")),
     }
+}
+
+fn part(name: String) -> Result<String, String> {
+    if bench::is_part(&name) { Ok(name) } else { Err(format!("there is no part `{name}`")) }
 }
 
 fn number(text: &str) -> Result<u64, String> {
@@ -190,6 +196,8 @@ mod tests {
         };
         assert_eq!(parsed("bench"), bench(&[]));
         assert_eq!(parsed("bench --part start --part stop"), bench(&["start", "stop"]));
+        assert_eq!(parsed("bench --part pair"), bench(&["pair"]));
+        assert!(parsed("bench --part pare").is_err_and(|why| why.contains("`pare`")));
         assert_eq!(parsed("criteria"), Ok(Command::Criteria));
     }
 

@@ -7,14 +7,85 @@ use crate::checks;
 use crate::criteria;
 use crate::workspace::Workspace;
 
+/// A program of `tests/benches`.
+struct Benchmark {
+    name: &'static str,
+    parts: &'static [&'static str],
+    /// Packages whose programs it measures, in the order in which they are built.
+    packages: &'static [&'static str],
+    /// Examples that it measures: package and name.
+    examples: &'static [(&'static str, &'static str)],
+}
+
+const BENCHMARKS: [Benchmark; 2] = [
+    Benchmark {
+        name: "processes",
+        parts: &["start", "memory", "orphans", "stop"],
+        packages: &[WORKERS[0], SUPERVISOR, "meetcap-tests"],
+        examples: &[],
+    },
+    Benchmark {
+        name: "governor",
+        parts: &["pair", "release", "refusal", "oom", "estimate", "sampling"],
+        packages: &[WORKERS[0], WORKERS[1], SUPERVISOR, "meetcap-tests"],
+        examples: &[(WORKERS[0], "bare-stt"), (WORKERS[1], "bare-llm")],
+    },
+];
+
+/// Whether there is something of this name to be measured.
+pub(crate) fn is_part(name: &str) -> bool {
+    BENCHMARKS.iter().any(|benchmark| benchmark.parts.contains(&name))
+}
+
+impl Benchmark {
+    /// Of the parts that are asked for, those that are this one's; all of them when none is asked for.
+    fn share(&self, parts: &[String]) -> Vec<&'static str> {
+        let wanted = |part: &&&str| parts.is_empty() || parts.iter().any(|wanted| wanted == *part);
+        self.parts.iter().filter(wanted).copied().collect()
+    }
+
+    fn build(&self, workspace: &Workspace) -> Result<(), String> {
+        self.packages.iter().try_for_each(|package| checks::build(workspace, package))?;
+        self.examples.iter().try_for_each(|(package, example)| {
+            workspace
+                .cargo()
+                .words("build --release --locked -p")
+                .args([package])
+                .args(["--example", example])
+                .succeed()
+        })
+    }
+}
+
 pub(crate) fn run(workspace: &Workspace, parts: &[String]) -> Result<ExitCode, String> {
     if !cfg!(target_os = "linux") {
         return Err("`bench` reads memory and processes from /proc, which only Linux has".to_owned());
     }
-    for program in [WORKERS[0], SUPERVISOR, "meetcap-tests"] {
-        checks::build(workspace, program)?;
+    for benchmark in &BENCHMARKS {
+        let share = benchmark.share(parts);
+        if share.is_empty() {
+            continue;
+        }
+        benchmark.build(workspace)?;
+        let words = format!("bench --locked -p meetcap-tests --bench {} --", benchmark.name);
+        workspace.cargo().words(&words).args(share).env("MEETCAP_BIN_DIR", &workspace.release).succeed()?;
     }
-    let bench = workspace.cargo().words("bench --locked -p meetcap-tests --bench processes --").args(parts);
-    bench.env("MEETCAP_BIN_DIR", &workspace.release).succeed()?;
     criteria::write(workspace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(parts: &[&str]) -> Vec<Vec<&'static str>> {
+        let parts: Vec<String> = parts.iter().map(|&part| part.to_owned()).collect();
+        BENCHMARKS.iter().map(|benchmark| benchmark.share(&parts)).collect()
+    }
+
+    #[test]
+    fn each_program_measures_its_own_parts_and_everything_when_nothing_is_named() {
+        assert_eq!(shares(&["pair", "stop", "start"]), [vec!["start", "stop"], vec!["pair"]]);
+        assert_eq!(shares(&["oom"]), [vec![], vec!["oom"]]);
+        assert_eq!(shares(&[]), BENCHMARKS.each_ref().map(|benchmark| benchmark.parts.to_vec()));
+    }
 }

@@ -5,7 +5,7 @@
 //!     │
 //!     ├──► demo   build the three programs, run the bundled recording, judge what comes out
 //!     ├──► picture   run what is built, measure its memory from outside, draw it
-//!     ├──► bench     measure processes, write the results ──► criteria   the specification's page from all results
+//!     ├──► bench     measure processes and memory, write the results ──► criteria   the specification's page from all results
 //!     ├──► soak      kill and resume real runs, compare with an undisturbed one
 //!     └──► test   every check, one after the other; the last line counts them
 //! ```

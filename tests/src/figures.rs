@@ -1,4 +1,4 @@
-//! Numbers, their targets, and the file that keeps them.
+//! Measured numbers, their targets, and the file that keeps them.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ struct Figure {
 
 /// What one criterion came to.
 #[derive(Debug, Serialize)]
-pub(crate) struct Results {
+pub struct Results {
     criterion: u8,
     name: &'static str,
     command: String,
@@ -26,23 +26,25 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    pub(crate) fn new(criterion: u8, name: &'static str, part: &str) -> Self {
+    /// For a criterion of `supervisor/docs/specification.md`, measured by this part of the benchmarks.
+    pub fn new(criterion: u8, name: &'static str, part: &str) -> Self {
         let command = format!("cargo xtask bench --part {part}");
         Self { criterion, name, command, machine: machine(), figures: Vec::new(), notes: Vec::new() }
     }
 
     /// A figure that only informs.
-    pub(crate) fn plain(&mut self, name: impl Into<String>, value: f64, unit: &'static str) {
+    pub fn plain(&mut self, name: impl Into<String>, value: f64, unit: &'static str) {
         self.push(name.into(), value, unit, String::new(), None);
     }
 
-    pub(crate) fn at_most(&mut self, name: impl Into<String>, value: f64, unit: &'static str, limit: f64) {
+    /// A figure that may not be above `limit`.
+    pub fn at_most(&mut self, name: impl Into<String>, value: f64, unit: &'static str, limit: f64) {
         let target = if limit == 0.0 { "0".to_owned() } else { format!("≤ {limit}") };
         self.judged(name, value, unit, target, value <= limit);
     }
 
     /// A figure whose target is no simple limit.
-    pub(crate) fn judged(
+    pub fn judged(
         &mut self,
         name: impl Into<String>,
         value: f64,
@@ -60,12 +62,21 @@ impl Results {
         self.figures.push(Figure { name, value, unit, target, met });
     }
 
-    pub(crate) fn note(&mut self, note: impl Into<String>) {
+    /// How it was measured, in a sentence or two.
+    pub fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
+    /// A figure that has to lie between two others.
+    pub fn between(&mut self, name: impl Into<String>, value: f64, unit: &'static str, low: f64, high: f64) {
+        self.judged(name, value, unit, format!("{low} to {high}"), (low..=high).contains(&value));
+    }
+
     /// Into `supervisor/docs/results/<file>.json`.
-    pub(crate) fn write(&self, file: &str) {
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, file: &str) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../supervisor/docs/results");
         std::fs::create_dir_all(&folder).expect("a folder for results");
         let text = serde_json::to_string_pretty(self).expect("plain data") + "\n";
@@ -84,27 +95,31 @@ fn machine() -> String {
 }
 
 /// The smallest value that `percent` of all do not exceed.
-pub(crate) fn percentile(values: &[f64], percent: usize) -> f64 {
+///
+/// # Panics
+/// When there are none.
+pub fn percentile(values: &[f64], percent: usize) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted[rank - 1]
 }
 
-pub(crate) fn highest(values: &[f64]) -> f64 {
+/// The largest of all.
+pub fn highest(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
 
 /// A robust slope with the bounds of its 95 % confidence interval (Theil and Sen).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Slope {
-    pub(crate) low: f64,
-    pub(crate) middle: f64,
-    pub(crate) high: f64,
+pub struct Slope {
+    pub low: f64,
+    pub middle: f64,
+    pub high: f64,
 }
 
 /// Of at least two points.
-pub(crate) fn slope(points: &[(f64, f64)]) -> Slope {
+pub fn slope(points: &[(f64, f64)]) -> Slope {
     let pairs = points.iter().enumerate().flat_map(|(index, a)| points[index + 1..].iter().map(move |b| (a, b)));
     let mut slopes: Vec<f64> = pairs.map(|(a, b)| (b.1 - a.1) / (b.0 - a.0)).collect();
     slopes.sort_by(f64::total_cmp);

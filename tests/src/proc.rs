@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Whether the process is there and has not ended.
-pub(crate) fn is_alive(pid: u32) -> bool {
+pub fn is_alive(pid: u32) -> bool {
     state_and_parent(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
 }
 
@@ -19,33 +19,47 @@ fn all() -> impl Iterator<Item = u32> {
 }
 
 /// Children of this process that have ended and were not reaped.
-pub(crate) fn zombies() -> usize {
+pub fn zombies() -> usize {
     let this = std::process::id();
     all().filter_map(state_and_parent).filter(|(state, parent)| *state == 'Z' && *parent == this).count()
 }
 
 /// Whether `parent` has a child now, whatever it is called.
-pub(crate) fn has_child(parent: u32) -> bool {
+pub fn has_child(parent: u32) -> bool {
     let threads = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
     let mut lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
     lists.any(|list| !list.trim().is_empty())
 }
 
 /// Living processes that work in `folder`. One that has ended has no folder.
-pub(crate) fn working_in(folder: &Path) -> Vec<u32> {
+///
+/// # Panics
+/// When there is no such folder.
+pub fn working_in(folder: &Path) -> Vec<u32> {
     let folder = folder.canonicalize().expect("a folder that is there");
     let works_there = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder);
     all().filter(works_there).collect()
 }
 
 /// A number from a process's status, such as `RssAnon:`; `None` once it has ended.
-pub(crate) fn status(pid: u32, field: &str) -> Option<f64> {
+pub fn status(pid: u32, field: &str) -> Option<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let rest = status.lines().find_map(|line| line.strip_prefix(field))?;
     rest.split_whitespace().next()?.parse().ok()
 }
 
 /// Open descriptors of this process, the one that looks included.
-pub(crate) fn descriptors() -> usize {
+pub fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
+
+/// Time that all threads of a process have had on a processor; `None` once it has ended, or where the kernel does not
+/// count it.
+pub fn cpu_time(pid: u32) -> Option<std::time::Duration> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+    let nanoseconds = |thread: std::fs::DirEntry| {
+        std::fs::read_to_string(thread.path().join("schedstat")).ok()?.split_whitespace().next()?.parse().ok()
+    };
+    let times: Vec<u64> = threads.filter_map(nanoseconds).collect();
+    (!times.is_empty()).then(|| std::time::Duration::from_nanos(times.iter().sum()))
 }

@@ -1,0 +1,84 @@
+//! A program that does nothing but run the supervisor's library once, with work of a fixed size, and tells what came of
+//! it: random weights babble, and the command line has no way to ask for babble of a certain length.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::{Arc, Mutex};
+
+use meetcap_supervisor::event::{Event, EventSink, Phase};
+use meetcap_supervisor::{Exact, Job, Model, Resources, Stop, Supervisor, WorkerPrograms};
+use meetcap_tests::bins;
+use serde_json::{Value, json};
+
+/// The word that makes this program one.
+pub(crate) const ROLE: &str = "supervised";
+pub(crate) const WINDOW_TOKENS: u32 = 32;
+pub(crate) const ANSWER_TOKENS: u32 = 64;
+/// Two would wait for each other on a busy machine.
+pub(crate) const THREADS: u16 = 1;
+
+/// Starts it; its process tree is the run.
+pub(crate) fn start(audio: PathBuf, stt: PathBuf, llm: PathBuf, folder: PathBuf) -> Child {
+    let mut command = Command::new(std::env::current_exe().expect("this program has a file"));
+    command.arg(ROLE).args([audio, stt, llm, folder]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("this program starts")
+}
+
+/// What a run came to.
+pub(crate) struct Run {
+    pub(crate) ledger: Value,
+    /// Of the longest prompt.
+    pub(crate) prompt_tokens: u32,
+}
+
+impl Run {
+    /// Waits for the end.
+    pub(crate) fn of(child: Child) -> Self {
+        let output = child.wait_with_output().expect("our own child");
+        let told: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+        assert_eq!(told["exit_code"], 0, "{told:#}");
+        let prompt_tokens = told["prompt_tokens"].as_f64().expect("a number") as u32;
+        Self { ledger: told["ledger"].clone(), prompt_tokens }
+    }
+
+    /// The account of a phase.
+    pub(crate) fn phase(&self, phase: &str) -> &Value {
+        let phases = self.ledger["phases"].as_array().expect("a list");
+        phases.iter().find(|record| record["phase"] == phase).expect("the phase ran")
+    }
+}
+
+pub(crate) fn main(audio: &str, stt: &str, llm: &str, folder: &str) -> ExitCode {
+    let programs = WorkerPrograms {
+        stt: Some(bins::find("meetcap-worker-stt")),
+        llm: Some(bins::find("meetcap-worker-llm")),
+        ..WorkerPrograms::default()
+    };
+    let exact = Exact { window_tokens: WINDOW_TOKENS, answer_tokens: ANSWER_TOKENS };
+    let job = Job {
+        llm: Some(Model::from_path(llm)),
+        output_dir: Some(folder.into()),
+        language: Some("en".to_owned()),
+        threads: THREADS,
+        resources: Resources { exact: Some(exact), ..Resources::default() },
+        ..Job::new(audio, Model::from_path(stt))
+    };
+    let prompt_tokens = Arc::new(Mutex::new(0.0_f64));
+    let longest = Arc::clone(&prompt_tokens);
+    let events = EventSink::new(move |event, _| {
+        if let Event::Progress { phase: Phase::Llm, total: Some(total), .. } = event {
+            let mut longest = longest.lock().expect("nobody panics");
+            *longest = longest.max(*total);
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let report = runtime.block_on(Supervisor::new(programs).run(&job, events, &Stop::default()));
+    let prompt_tokens = *prompt_tokens.lock().expect("nobody panics");
+    println!(
+        "{}",
+        json!({
+            "exit_code": report.exit_code.code(), "ledger": report.ledger, "prompt_tokens": prompt_tokens,
+        })
+    );
+    ExitCode::SUCCESS
+}

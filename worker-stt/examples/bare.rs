@@ -1,0 +1,58 @@
+//! whisper.cpp without anything of this project's around it: what one process costs that loads a model and uses it. The
+//! benchmark `pair` compares the supervisor with it.
+//!
+//! ```text
+//! bare-stt MODEL RECORDING.wav TOKENS THREADS
+//! ```
+//!
+//! Prints `loaded`, decodes the recording (16 bits, one channel, 16 kHz) in windows of at most 27 s with so many tokens
+//! each, as the worker does with the same order, prints `done`, and then holds everything until standard input closes.
+//! One state serves all windows: the least that a program can do with.
+
+#[path = "../src/exact.rs"]
+mod exact;
+
+use std::error::Error;
+use std::io::Read;
+
+use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters};
+
+/// Samples of the longest window.
+const WINDOW: usize = 27 * 16_000;
+/// Of a WAV file without extras.
+const HEAD: usize = 44;
+const USAGE: &str = "usage: bare-stt MODEL RECORDING.wav TOKENS THREADS";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [model, recording, tokens, threads] = arguments.as_slice() else { return Err(USAGE.into()) };
+    let mut parameters = WhisperContextParameters::new();
+    parameters.use_gpu(false);
+    let context = WhisperContext::new_with_params(model, parameters)?;
+    let mut state = context.create_state()?;
+    println!("loaded");
+
+    let mut parameters = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
+    parameters.set_n_threads(threads.parse()?);
+    parameters.set_language(Some("en"));
+    parameters.set_no_context(true);
+    parameters.set_print_special(false);
+    parameters.set_print_progress(false);
+    parameters.set_print_realtime(false);
+    parameters.set_print_timestamps(false);
+    exact::fix_length(&mut parameters, tokens.parse()?, context.n_text_ctx());
+    let samples = samples(recording)?;
+    for window in samples.chunks(WINDOW) {
+        state.full(parameters.clone(), window)?;
+    }
+    println!("done");
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    drop((state, context));
+    Ok(())
+}
+
+fn samples(recording: &str) -> Result<Vec<f32>, Box<dyn Error>> {
+    let bytes = std::fs::read(recording)?;
+    let data = bytes.get(HEAD..).filter(|_| bytes.starts_with(b"RIFF")).ok_or("not a WAV file")?;
+    Ok(data.chunks_exact(2).map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0).collect())
+}
