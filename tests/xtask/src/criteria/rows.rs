@@ -136,7 +136,7 @@ pub(crate) const ROWS: [Row; 30] = [
             "governor::every_phase_proves_that_its_memory_came_back",
             "memory/release::what_nobody_is_seen_to_hold_is_suspect",
         ],
-        open: "memory of graphics processors",
+        open: "memory of graphics processors; a slope of the supervisor's own memory that some runs of 100 cycles show",
     },
     Row {
         number: 13,
@@ -182,7 +182,7 @@ pub(crate) const ROWS: [Row; 30] = [
             "governor::a_summary_that_ran_out_of_memory_in_its_second_part_keeps_the_first",
             "pipeline_fake::a_kill_from_outside_is_not_called_out_of_memory",
         ],
-        open: "",
+        open: "the supervisor does not always live: the kernel ended 2 of 900 right after their worker, while its memory was still charged",
     },
     Row {
         number: 17,
