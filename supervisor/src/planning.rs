@@ -47,6 +47,17 @@ pub struct Layout {
     pub refusal: Option<String>,
 }
 
+impl Layout {
+    /// As the gate would see it now, with nothing promised to anybody else.
+    fn judged(setup: Option<LlmSetup>, need: Need, policy: &MemoryPolicy, system: &SystemReading) -> Self {
+        let refusal = match judge(need, system, &Promised::default(), policy.thresholds) {
+            Judgement::Exceeds(sum) => Some(sum.to_string()),
+            Judgement::Fits(_) | Judgement::Tight(_) => None,
+        };
+        Self { setup, need, fits_now: refusal.is_none(), refusal }
+    }
+}
+
 /// Estimates a model in a file, with `ctx` tokens of context if it is one for summaries.
 ///
 /// # Errors
@@ -57,18 +68,7 @@ pub fn estimate(
     policy: &MemoryPolicy,
     system: &SystemReading,
 ) -> Result<Estimate, JobError> {
-    let fits = |need: Need| {
-        let judgement = judge(need, system, &Promised::default(), policy.thresholds);
-        let refusal = match &judgement {
-            Judgement::Exceeds(sum) => Some(sum.to_string()),
-            _ => None,
-        };
-        (judgement.is_admitted(), refusal)
-    };
-    let layout = |setup, need| {
-        let (fits_now, refusal) = fits(need);
-        Layout { setup, need, fits_now, refusal }
-    };
+    let layout = |setup, need| Layout::judged(setup, need, policy, system);
     let (phase, basis, layouts) = match read_shape(&model.path)? {
         Some(ModelShape::Whisper(shape)) => (Phase::Stt, Basis::Header, vec![layout(None, stt_need(&shape, false))]),
         Some(ModelShape::Llama(shape)) => {
@@ -84,10 +84,8 @@ pub fn estimate(
 /// The specification's figure for a name.
 pub fn by_name(name: &str, policy: &MemoryPolicy, system: &SystemReading) -> Estimate {
     let need = Need::of_total(named::need(name));
-    let judgement = judge(need, system, &Promised::default(), policy.thresholds);
-    let refusal = judgement.arithmetic().filter(|_| !judgement.is_admitted()).map(ToString::to_string);
     let phase = named::entry(name).map_or(Phase::Stt, |entry| entry.kind.into());
-    let layout = Layout { setup: None, need, fits_now: judgement.is_admitted(), refusal };
+    let layout = Layout::judged(None, need, policy, system);
     Estimate { model: name.to_owned(), phase, basis: Basis::Name, layouts: vec![layout] }
 }
 

@@ -76,6 +76,16 @@ pub enum KvType {
     Q8_0,
 }
 
+impl KvType {
+    /// As llama.cpp's own options, ledgers and people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F16 => "f16",
+            Self::Q8_0 => "q8_0",
+        }
+    }
+}
+
 /// What a set-up takes, in bytes, as the engine itself counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LlmSize {

@@ -21,7 +21,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use meetcap_protocol::payload::llm::{KvType, LlmSetup};
+use meetcap_protocol::payload::llm::LlmSetup;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -122,13 +122,9 @@ impl Key {
 
     /// Of summarizing with the model in a file of that length, laid out so.
     pub fn of_summary(model: &Path, file: Bytes, device: &str, setup: &LlmSetup) -> Self {
-        let kv = match setup.kv {
-            KvType::F16 => "f16",
-            KvType::Q8_0 => "q8_0",
-        };
         let layers = setup.gpu_layers.map_or_else(|| "all".to_owned(), |layers| layers.to_string());
         let weights = if setup.map_weights { "mapped" } else { "read" };
-        let (print, n_ctx) = (print(model, file), setup.n_ctx);
+        let (print, n_ctx, kv) = (print(model, file), setup.n_ctx, setup.kv.name());
         Self(format!("llm/{print}/{device}/{}/{n_ctx}/{kv}/{layers}/{weights}", env!("CARGO_PKG_VERSION")))
     }
 }

@@ -1,3 +1,4 @@
+use meetcap_protocol::payload::llm::KvType;
 use proptest::prelude::*;
 
 use super::super::estimate::Parts;

@@ -34,10 +34,7 @@ pub(super) fn need_of(size: &LlmSize) -> Need {
 
 pub(super) fn describe(model: &Model, setup: Option<LlmSetup>) -> String {
     let Some(LlmSetup { n_ctx, kv, gpu_layers, .. }) = setup else { return model.name.clone() };
-    let kv = match kv {
-        KvType::F16 => "f16",
-        KvType::Q8_0 => "q8_0",
-    };
+    let kv = kv.name();
     let layers = gpu_layers.map_or_else(String::new, |layers| format!(", {layers} layers on the GPU"));
     format!("{} ({n_ctx} tokens of context, {kv}{layers})", model.name)
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Refusal;
 use super::args::{ConfigArgs, ConfigCommand};
-use super::render::{printable, turns_direction};
+use super::render::{json_for_terminal, printable, turns_direction};
 
 impl From<ConfigError> for Refusal {
     fn from(error: ConfigError) -> Self {
@@ -141,15 +141,5 @@ fn object(loaded: &Loaded, path: Option<&Path>) -> String {
         let section = shown.section.split('.').fold(&mut root, |place, name| &mut place[name]);
         section[&*shown.key.to_string_lossy()] = json!({ "value": value, "source": shown.source.to_string() });
     }
-    let text = serde_json::to_string_pretty(&root).expect("strings and numbers always fit into JSON");
-    // JSON itself escapes only part of what a terminal obeys; these stand in strings alone.
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c != '\n' && (c.is_control() || turns_direction(c)) {
-            safe.push_str(&format!("\\u{:04x}", u32::from(c)));
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
+    json_for_terminal(&root)
 }

@@ -9,7 +9,7 @@ use meetcap_supervisor::memory::{Bytes, MemoryPolicy, SystemReading, read_gpus, 
 use meetcap_supervisor::{ExitCode, WorkerKind, WorkerPrograms};
 use serde::Serialize;
 
-use super::render::printable;
+use super::render::{json_for_terminal, printable};
 
 /// Everything that was looked at.
 #[derive(Debug, Serialize)]
@@ -40,10 +40,7 @@ struct Worker {
 pub(crate) fn print(loaded: &Loaded, programs: &WorkerPrograms, json: bool) -> ExitCode {
     let findings = examine(&loaded.config, loaded.file.as_deref(), programs);
     if json {
-        match serde_json::to_string_pretty(&findings) {
-            Ok(text) => println!("{text}"),
-            Err(error) => eprintln!("error: {error}"),
-        }
+        println!("{}", json_for_terminal(&findings));
     } else {
         for line in lines(&findings) {
             println!("{}", printable(&line));

