@@ -47,6 +47,7 @@ pub mod codec;
 pub mod endpoint;
 pub mod fault;
 pub mod lifecycle;
+pub mod media;
 pub mod message;
 pub mod payload;
 pub mod preamble;
