@@ -7,8 +7,6 @@
 //! Failures: see the parent module. A panic inside symphonia is the file's fault, not ours, and is treated as
 //! damage.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -16,18 +14,24 @@ use meetcap_protocol::payload::stt::AudioInfo;
 use meetcap_protocol::{FaultKind, WorkerFault};
 use symphonia::core::audio::GenericAudioBufferRef;
 use symphonia::core::codecs::CodecParameters;
-use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::codecs::audio::AudioDecoder;
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::well_known::{FORMAT_ID_ADTS, FORMAT_ID_MP1, FORMAT_ID_MP2, FORMAT_ID_MP3};
-use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
+use symphonia::core::formats::well_known::{
+    FORMAT_ID_ADTS, FORMAT_ID_MP1, FORMAT_ID_MP2, FORMAT_ID_MP3, FORMAT_ID_OGG,
+};
+use symphonia::core::formats::{FormatOptions, FormatReader, Track};
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, TimeBase};
 
+use super::codecs::{self, Chosen};
+use super::mix::Mixer;
+use super::priming::Priming;
 use super::resample::RATES;
-use super::{Damage, names, unusable};
+use super::source::Source;
+use super::{Damage, mp4, names, unusable};
 
 /// After so many tellings the rest is the same story.
 const DAMAGE_TOLD: usize = 16;
@@ -42,10 +46,10 @@ const SAME_DAMAGE: f64 = 1.0;
 const EMPTY_PACKETS: u32 = 4096;
 /// A longer gap is a damaged clock.
 const LONGEST_GAP: f64 = 3600.0;
+/// All gaps together: a file of a few kilobytes must not become weeks of silence.
+const MOST_SILENCE: f64 = 4.0 * 3600.0;
 /// A file that is shorter than its header says by more than this was cut off.
 const LEAST_SHORTFALL: f64 = 0.5;
-/// No sane sample is louder; keeps sums finite.
-const LOUDEST: f32 = 8.0;
 
 /// Seconds by the container's clock and by what was decoded, at the same place.
 struct Anchor {
@@ -60,6 +64,8 @@ pub(super) struct Decoder {
     track: u32,
     time_base: Option<TimeBase>,
     info: AudioInfo,
+    /// What the decoder gives before the recording begins; taken off.
+    priming: Priming,
     /// Whether the container's length is a measurement, not an estimate.
     length_is_exact: bool,
     anchor: Option<Anchor>,
@@ -72,22 +78,39 @@ pub(super) struct Decoder {
     /// A decoded block that waits for its turn; empty if none does.
     held: Vec<f32>,
     interleaved: Vec<f32>,
+    mixer: Mixer,
     damage: Vec<Damage>,
     damage_left: usize,
+    /// Seconds that gaps may still take.
+    silence_left: f64,
+    /// The container could only be read as a stream: its end, or what it says of it, is not there.
+    is_stream: bool,
     last_damage: Option<f64>,
     ended: bool,
 }
 
 impl Decoder {
+    /// As a file, and if that cannot be, as a stream from front to end.
     pub(super) fn open(path: &Path) -> Result<Self, WorkerFault> {
-        let (file, bytes) = open_file(path)?;
-        let stream = MediaSourceStream::new(Box::new(file), MediaSourceStreamOptions::default());
+        let first = match Self::open_as(path, true) {
+            Ok(decoder) => return Ok(decoder),
+            Err(fault) => fault,
+        };
+        let mut decoder = Self::open_as(path, false).map_err(|_| first)?;
+        decoder.is_stream = true;
+        Ok(decoder)
+    }
+
+    fn open_as(path: &Path, seekable: bool) -> Result<Self, WorkerFault> {
+        let source = Source::open(path, seekable)?;
+        let (bytes, head) = (source.bytes(), source.head().to_vec());
+        let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
         let format = guarded(|| {
             let (format, metadata) = (FormatOptions::default(), MetadataOptions::default());
             symphonia::default::get_probe().probe(&Hint::new(), stream, format, metadata)
         })
-        .map_err(|error| not_audio(path, &error))?;
-        let (codec, track) = choose(&*format).map_err(|why| unusable(path, &why))?;
+        .map_err(|error| unusable(path, &not_audio(path, &head, &error)))?;
+        let Chosen { codec, track, priming } = codecs::choose(&*format, path).map_err(|why| unusable(path, &why))?;
         let estimated = [FORMAT_ID_MP1, FORMAT_ID_MP2, FORMAT_ID_MP3, FORMAT_ID_ADTS];
         let mut decoder = Self {
             path: path.to_owned(),
@@ -96,6 +119,7 @@ impl Decoder {
             track: track.id,
             time_base: track.time_base,
             info: AudioInfo { sample_rate: 0, channels: 0, duration: duration(&*format, &track) },
+            priming,
             format,
             codec,
             anchor: None,
@@ -105,8 +129,11 @@ impl Decoder {
             silence: 0,
             held: Vec::new(),
             interleaved: Vec::new(),
+            mixer: Mixer::default(),
             damage: Vec::new(),
             damage_left: DAMAGE_TOLD,
+            silence_left: MOST_SILENCE,
+            is_stream: false,
             last_damage: None,
             ended: false,
         };
@@ -220,13 +247,22 @@ impl Decoder {
         let missing = self.info.duration.unwrap_or(0.0) - self.position();
         if self.length_is_exact && self.frames > 0 && missing > LEAST_SHORTFALL {
             self.tell_end(format!("the recording ends {missing:.1} s before the length that the file gives"));
+        } else if self.frames > 0 && (self.is_stream || self.lacks_last_page()) {
+            self.tell_end("the file has no proper end; it may have been cut off here".to_owned());
         }
+    }
+
+    /// An Ogg file's length is found on its last page.
+    fn lacks_last_page(&self) -> bool {
+        self.format.format_info().format == FORMAT_ID_OGG && self.info.duration.is_none()
     }
 
     /// The container starts anew (recordings glued together): other tracks, other codecs, another clock.
     fn restart(&mut self) -> Result<(), WorkerFault> {
-        let (codec, track) = choose(&*self.format).map_err(|why| unusable(&self.path, &why))?;
+        let chosen = codecs::choose(&*self.format, &self.path).map_err(|why| unusable(&self.path, &why))?;
+        let Chosen { codec, track, priming } = chosen;
         self.codec = codec;
+        self.priming = priming;
         self.track = track.id;
         self.time_base = track.time_base;
         self.anchor = None;
@@ -272,8 +308,21 @@ impl Decoder {
             self.info.channels = u16::try_from(block.channels).unwrap_or(u16::MAX);
         }
         self.mind_the_gap(packet);
-        down_mix(&self.interleaved, block.channels, &mut self.held);
+        let numbers = self.mixer.push(&self.interleaved, block.channels, block.rate, &mut self.held);
+        if !numbers {
+            self.tell("samples that are no numbers; silence stands in for them");
+        }
+        self.take_off_priming();
         self.frames += self.held.len() as u64;
+    }
+
+    fn take_off_priming(&mut self) {
+        let frames = self.priming.take(self.held.len(), self.rate);
+        self.held.drain(..frames);
+        // By the container's clock they were there.
+        if let Some(anchor) = &mut self.anchor {
+            anchor.decoded -= frames as f64 / f64::from(self.rate);
+        }
     }
 
     /// Compares the container's clock with what was decoded.
@@ -284,9 +333,13 @@ impl Decoder {
         let decoded = self.position();
         let anchor = self.anchor.get_or_insert(Anchor { clock, decoded });
         let gap = (clock - anchor.clock) - (decoded - anchor.decoded);
-        if gap.abs() > LONGEST_GAP {
+        let past_the_end =
+            self.info.duration.is_some_and(|length| self.length_is_exact && decoded + gap > length + 1.0);
+        if gap.abs() > LONGEST_GAP || gap > self.silence_left || (gap > LEAST_GAP && past_the_end) {
             *anchor = Anchor { clock, decoded };
+            self.tell("the container's clock jumps; its times are not followed");
         } else if gap > LEAST_GAP {
+            self.silence_left -= gap;
             self.tell(&format!("{gap:.2} s are missing"));
             self.add_silence(gap);
         }
@@ -318,7 +371,7 @@ impl Decoder {
 }
 
 /// Why symphonia gave nothing.
-enum Failure {
+pub(super) enum Failure {
     Told(Error),
     Panicked,
 }
@@ -333,60 +386,26 @@ impl std::fmt::Display for Failure {
 }
 
 /// Runs a piece of symphonia. What it was working on is in no defined state after a panic, but safe to reset.
-fn guarded<T>(work: impl FnOnce() -> symphonia::core::errors::Result<T>) -> Result<T, Failure> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> symphonia::core::errors::Result<T>) -> Result<T, Failure> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result.map_err(Failure::Told),
         Err(_) => Err(Failure::Panicked),
     }
 }
 
-fn open_file(path: &Path) -> Result<(File, u64), WorkerFault> {
-    let fault = |why: &str| WorkerFault::new(FaultKind::BadInput, format!("{}: {why}", path.display()));
-    // Asked before opening: to open a pipe may wait for ever.
-    let metadata = std::fs::metadata(path).map_err(|error| fault(&format!("cannot be opened: {error}")))?;
-    if !metadata.is_file() {
-        return Err(fault("is not a file"));
+fn not_audio(path: &Path, head: &[u8], failure: &Failure) -> String {
+    if let Some(name) = names::of_wave(head) {
+        return format!("it is a WAV file that holds {name}, which is not decoded here");
     }
-    if metadata.len() == 0 {
-        return Err(fault("is empty"));
-    }
-    let file = File::open(path).map_err(|error| fault(&format!("cannot be opened: {error}")))?;
-    Ok((file, metadata.len()))
-}
-
-fn not_audio(path: &Path, failure: &Failure) -> WorkerFault {
-    let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
-    if let Some(name) = names::of_start(&start).filter(|_| read.is_ok()) {
-        return unusable(path, &format!("it is {name}, which cannot be decoded here"));
+    if head.get(4..8) == Some(b"ftyp") && mp4::tracks(path).is_empty() {
+        return "its index (moov) is missing, without which no sound can be found in it: the recording was not finished, or \
+                the file was cut off; a tool that repairs MP4 files may bring it back"
+            .to_owned();
     }
     match failure {
-        Failure::Told(Error::Unsupported(_)) => unusable(path, "it is not a kind of audio file that is known here"),
-        other => unusable(path, &format!("its container is damaged ({other})")),
+        Failure::Told(Error::Unsupported(_)) => "it is not a kind of audio file that is known here".to_owned(),
+        other => format!("its container is damaged ({other})"),
     }
-}
-
-/// The default audio track, or else the first one that there is a decoder for.
-fn choose(format: &dyn FormatReader) -> Result<(Box<dyn AudioDecoder>, Track), String> {
-    let default = format.default_track(TrackType::Audio).into_iter();
-    let others = format.tracks().iter().filter(|track| track.track_type() == Some(TrackType::Audio));
-    let mut refused = None;
-    for track in default.chain(others) {
-        let Some(CodecParameters::Audio(parameters)) = &track.codec_params else { continue };
-        match make_decoder(parameters) {
-            Ok(decoder) => return Ok((decoder, track.clone())),
-            Err(_) => refused = refused.or(Some(parameters.codec)),
-        }
-    }
-    let container = format.format_info().long_name;
-    Err(refused.map_or_else(
-        || format!("the {container} file has no audio track that is understood here"),
-        |codec| format!("the {container} file holds {}, which cannot be decoded here", names::of_codec(codec)),
-    ))
-}
-
-fn make_decoder(parameters: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, Failure> {
-    guarded(|| symphonia::default::get_codecs().make_audio_decoder(parameters, &AudioDecoderOptions::default()))
 }
 
 /// Seconds, where the container says so.
@@ -407,14 +426,4 @@ struct Block {
 fn take_samples(buffer: &GenericAudioBufferRef<'_>, interleaved: &mut Vec<f32>) -> Block {
     buffer.copy_to_vec_interleaved(interleaved);
     Block { rate: buffer.spec().rate(), channels: buffer.num_planes(), frames: buffer.frames() }
-}
-
-/// Appends the mean over the channels. What is no number is silence.
-pub(super) fn down_mix(interleaved: &[f32], channels: usize, mono: &mut Vec<f32>) {
-    let channels = channels.max(1);
-    mono.extend(interleaved.chunks_exact(channels).map(|frame| {
-        let sum: f32 =
-            frame.iter().map(|&sample| if sample.is_finite() { sample.clamp(-LOUDEST, LOUDEST) } else { 0.0 }).sum();
-        sum / channels as f32
-    }));
 }

@@ -12,9 +12,16 @@
 //! the middle, or cut off, is told as [`Damage`] and reading goes on; silence stands in for what is lost, so that
 //! later times hold.
 
+mod codecs;
 mod decode;
+mod mix;
+mod mp4;
 mod names;
+#[cfg(feature = "opus")]
+mod opus;
+mod priming;
 mod resample;
+mod source;
 
 use std::path::Path;
 
@@ -102,5 +109,7 @@ fn unusable(path: &Path, why: &str) -> WorkerFault {
     WorkerFault::new(FaultKind::BadInput, detail)
 }
 
+#[cfg(test)]
+mod formats;
 #[cfg(test)]
 mod tests;

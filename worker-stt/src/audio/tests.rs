@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::decode::down_mix;
+use super::mix::down_mix;
 use super::*;
 
 struct TempFile(PathBuf);
