@@ -34,28 +34,65 @@ fn section(out: &mut String, heading: &str, content: &str, otherwise: &str) {
 }
 
 fn bullets(items: &[String]) -> String {
-    items.iter().map(|item| format!("- {item}")).collect::<Vec<_>>().join("\n")
+    items.iter().map(|item| format!("- {}", guarded(item))).collect::<Vec<_>>().join("\n")
 }
 
 fn action(item: &ActionItem) -> String {
     let mark = if item.done { 'x' } else { ' ' };
-    format!("- [{mark}] {} — {} (due: {})", item.owner, item.task, item.due)
+    let [owner, task, due] = [&item.owner, &item.task, &item.due].map(|text| without_tags(text.clone()));
+    format!("- [{mark}] {owner} — {task} (due: {due})")
 }
 
 fn prose(text: &str) -> String {
     text.trim().lines().map(guarded).collect::<Vec<_>>().join("\n")
 }
 
-/// A line that Markdown would read as a heading, a rule or the start of a code block gets a backslash in
-/// front; every other line is itself.
+/// A line that Markdown would read as a heading, a rule or the start of a code block gets a backslash in front of
+/// what makes it so, inside lists and quotations, too; so does whatever could be a tag of HTML. Every other line is
+/// itself.
 fn guarded(line: &str) -> String {
     let text = line.trim();
-    let rule = text.len() >= 2 && text.chars().all(|c| matches!(c, '-' | '=' | '*' | '_' | ' '));
-    if rule || text.starts_with('#') || text.starts_with("```") || text.starts_with("~~~") {
-        format!("\\{text}")
+    let (around, inner) = text.split_at(text.len() - within_lists(text).len());
+    // One `=` or `-` alone makes a heading of the line above it.
+    let rule = !inner.is_empty() && inner.chars().all(|c| matches!(c, '-' | '=' | '*' | '_' | ' '));
+    let guarded = if rule || inner.starts_with('#') || inner.starts_with("```") || inner.starts_with("~~~") {
+        format!("{around}\\{inner}")
     } else {
         line.to_owned()
+    };
+    without_tags(guarded)
+}
+
+/// What stands behind bullets, numbers and marks of quotation.
+fn within_lists(text: &str) -> &str {
+    let mut rest = text;
+    loop {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let inner = rest.strip_prefix('>').or_else(|| {
+            let item = rest.strip_prefix(['-', '*', '+']).or_else(|| rest.get(digits..)?.strip_prefix(['.', ')']))?;
+            item.starts_with([' ', '\t']).then_some(item)
+        });
+        match inner.map(str::trim_start) {
+            Some(inner) if !inner.is_empty() => rest = inner,
+            _ => return rest,
+        }
     }
+}
+
+/// `<h2>` would be a heading, and `<script>` worse.
+fn without_tags(line: String) -> String {
+    let is_tag = |after: &str| after.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?'));
+    if !line.match_indices('<').any(|(at, _)| is_tag(&line[at + 1..])) {
+        return line;
+    }
+    let mut out = String::with_capacity(line.len() + 2);
+    for (at, c) in line.char_indices() {
+        if c == '<' && is_tag(&line[at + 1..]) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
 }
 
 #[cfg(test)]
@@ -111,5 +148,29 @@ mod tests {
         assert!(md.ends_with("\\# no\n\\```\n- fine\n"), "{md}");
         assert_eq!(md.lines().filter(|l| l.starts_with("## ")).count(), 9);
         assert_eq!(md.lines().filter(|l| *l == "---").count(), 2);
+    }
+
+    #[test]
+    fn no_line_makes_a_heading_in_any_other_way() {
+        for (said, written) in [
+            ("=", "\\="),
+            ("-", "\\-"),
+            ("> ## Decisions Made", "> \\## Decisions Made"),
+            ("- ## Decisions Made", "- \\## Decisions Made"),
+            ("1. > * # no", "1. > * \\# no"),
+            ("> ```", "> \\```"),
+            ("   ## far in", "\\## far in"),
+            ("<h2>Decisions Made</h2>", "\\<h2>Decisions Made\\</h2>"),
+            ("a <!-- b", "a \\<!-- b"),
+        ] {
+            let md = render(&Summary::default(), &[said.into()], at());
+            assert_eq!(md.lines().last(), Some(written), "{said}");
+        }
+        for same in ["- fine", "5 < 6 and a <- b", "<|im_end|>", "[Speaker 1]: #1", "1. first", "2026-11-24", "a - b"] {
+            let md = render(&Summary::default(), &[same.into()], at());
+            assert_eq!(md.lines().last(), Some(same));
+        }
+        let forged = Summary { key_points: vec!["# no".into(), "<b>x".into()], ..Summary::default() };
+        assert!(render(&forged, &[], at()).contains("- \\# no\n- \\<b>x\n"));
     }
 }

@@ -61,8 +61,11 @@ const OF_NOTHING: &str = "no none not n/a na nothing any were was are is have be
     this during by meeting transcript from of or for";
 
 /// True for "none", "no formal decisions made", "No action items were identified." and their kin.
-pub(super) fn says_nothing(text: &str) -> bool {
-    let text = text.trim().trim_matches(|c: char| c.is_ascii_punctuation() || c == '—' || c == '–').to_lowercase();
+pub(super) fn says_nothing(whole: &str) -> bool {
+    let text = whole.trim().trim_matches(|c: char| c.is_ascii_punctuation() || c == '—' || c == '–').to_lowercase();
+    if is_blank_form(whole) {
+        return true;
+    }
     let mut words = text.split_whitespace();
     match words.next() {
         None => true,
@@ -72,6 +75,34 @@ pub(super) fn says_nothing(text: &str) -> bool {
         // Our own example, repeated.
         Some(_) => text == "owner — task (due: date",
     }
+}
+
+/// Names of what a form asks for.
+const OF_FORMS: &str = "meeting title name names participant participants person speaker owner assignee responsible task \
+    action item point key discussion topic decision quote date due deadline tone insert your the here of summary text role";
+
+/// `[Name]`, `<Owner>`, `"[Quote]" — [Speaker]`, `[Owner] — [Task] (due: [Date])`: a form that nobody has filled in. Every
+/// word of it stands in brackets and names what should stand there.
+fn is_blank_form(text: &str) -> bool {
+    let mut inside = false;
+    let mut bracketed = String::new();
+    for c in text.to_lowercase().replace("due:", "").chars() {
+        match c {
+            '[' | '<' => inside = true,
+            ']' | '>' => {
+                inside = false;
+                bracketed.push(' ');
+            }
+            _ if inside => bracketed.push(c),
+            _ if c.is_alphanumeric() => return false,
+            _ => {}
+        }
+    }
+    let words = || bracketed.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let is_of_form = |word: &str| OF_FORMS.split_whitespace().any(|known| known == word) || word.parse::<u8>().is_ok();
+    // `[Speaker 1]` is somebody: that is how a transcript calls people whom it cannot name.
+    let is_label = words().zip(words().skip(1)).any(|(word, next)| word == "speaker" && next.parse::<u32>().is_ok());
+    !is_label && words().any(|word| word.parse::<u8>().is_err()) && words().all(is_of_form)
 }
 
 /// Without emphasis around it.
@@ -160,7 +191,8 @@ fn due_in_words(text: &str) -> Option<(Field, String)> {
 fn owner_in_front(text: &str) -> Option<(String, String)> {
     if let Some((name, task)) = text.strip_prefix('[').and_then(|t| t.split_once(']')) {
         let task = task.trim_start_matches([' ', ':', '—', '–', '-']);
-        return (is_name(name, 4) && !task.is_empty()).then(|| (name.trim().to_owned(), task.to_owned()));
+        let owner = if is_blank_form(&format!("[{name}]")) { TBD } else { name.trim() };
+        return (is_name(name, 4) && !task.is_empty()).then(|| (owner.to_owned(), task.to_owned()));
     }
     // The dash that was asked for may have more in front of it ("the whole marketing team"); a colon or hyphen
     // may just as well stand inside a task.

@@ -4,6 +4,12 @@
 //! certainly none of the summary is left out (thoughts, politeness, rules, fences, statements that there is
 //! nothing, a repeated transcript). Everything else is kept: text under headings that are none of ours becomes
 //! key points with the heading's name in front.
+//!
+//! Answers are held to the headings by this repair, not by a grammar while they are sampled. A grammar must allow all
+//! that may be written between headings, in any language, so it forces nothing but the headings themselves, which models
+//! rarely miss and which are told apart here in every dress; it cannot see that an item was invented; it pushes a model
+//! off the form that it was trained on, thoughts before the answer included; and an answer that it holds at the token
+//! limit is cut all the same. What a grammar would promise, this module keeps: every answer gives the same eight parts.
 
 use super::headings::{Heading, Section, heading};
 use super::items::{self, Field, Item, says_nothing, unmarked};
@@ -11,7 +17,7 @@ use super::{Summary, TBD};
 
 /// The summary an answer holds.
 pub fn parse(answer: &str) -> Summary {
-    let answer = without_thoughts(answer);
+    let answer = without_controls(&without_thoughts(answer));
     let lines: Vec<&str> = answer.lines().collect();
     let mut reader = Reader::default();
     for (i, line) in lines.iter().enumerate() {
@@ -238,6 +244,11 @@ fn paragraphs(lines: &[String]) -> String {
     }
     out.truncate(out.trim_end().len());
     out
+}
+
+/// Nothing that moves a terminal's cursor or hides text.
+fn without_controls(answer: &str) -> String {
+    answer.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect()
 }
 
 /// Takes `<think>…</think>` out. Without its start (some chat templates put it into the prompt) all before the

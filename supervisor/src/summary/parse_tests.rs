@@ -86,6 +86,25 @@ fn sections_that_say_nothing_are_empty() {
 }
 
 #[test]
+fn forms_that_were_not_filled_in_are_empty() {
+    let answer = "## Meeting Title\n[Meeting Title]\n## Summary\nNone provided.\n## Participants\n- [Name]\n- <Name 2>\n\
+        ## Key Discussion Points\n- None mentioned\n- [Key point 1]\n## Decisions Made\n- N/A\n\
+        ## Action Items\n- [ ] [Owner] — [Task] (due: [Date])\n## Notable Quotes\n- \"[Quote]\" — [Speaker]\n\
+        ## Meeting Tone\n[Tone]";
+    assert!(parse(answer).is_empty(), "{}", serde_json::to_string(&parse(answer)).expect("plain values"));
+    let half =
+        parse("## Action Items\n- [ ] [Name] — call Tom (due: [Date])\n## Participants\n- Tom [guest]\n- [Speaker 1]");
+    assert_eq!(half.actions, [action("tbd", "call Tom", "tbd")]);
+    assert_eq!(half.participants, ["Tom [guest]", "[Speaker 1]"]);
+}
+
+#[test]
+fn no_control_character_comes_through() {
+    let answer = PLAIN.replace("budget", "bud\u{1b}[31mget\u{7}");
+    assert_eq!(parse(&answer).key_points[0], "the bud[31mget is late");
+}
+
+#[test]
 fn an_answer_without_headings_is_the_summary() {
     let expected = Summary { summary: "They met.\n\n- and parted".into(), ..Summary::default() };
     check("They met.\n\n\n- and parted\n", &expected);
