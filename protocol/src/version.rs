@@ -13,8 +13,10 @@ impl ProtocolVersion {
     pub const FIRST: Self = Self(1);
     /// A plan may ask what set-ups take; loads name one; jobs of exact length.
     pub const SIZED: Self = Self(2);
+    /// Notes beside the lines, room for thoughts, summaries of summaries.
+    pub const UNITED: Self = Self(3);
     /// The version this build speaks.
-    pub const CURRENT: Self = Self::SIZED;
+    pub const CURRENT: Self = Self::UNITED;
 
     /// Takes the number found in a preamble.
     pub const fn from_wire(number: u32) -> Self {

@@ -372,18 +372,6 @@ impl ModelService for SttService {
     }
 }
 
-/// What the summary model is asked to do with a chunk.
-#[derive(Debug, Clone)]
-pub struct SummaryRequest {
-    pub instructions: String,
-    pub lines: Vec<Spoken>,
-    pub max_tokens: u32,
-    /// Make exactly so many tokens; for measurements.
-    pub exact: bool,
-    pub seed: u32,
-    pub temperature: f32,
-}
-
 /// Summaries.
 #[derive(Debug)]
 pub struct LlmService {
@@ -414,13 +402,18 @@ impl LlmService {
         &self.slot.model
     }
 
-    /// Starts the worker and counts the lines' tokens with the model's own vocabulary.
+    /// Starts the worker and counts the tokens of notes and lines with the model's own vocabulary.
     ///
     /// # Errors
     /// How the worker ended.
-    pub async fn plan(&mut self, instructions: String, lines: Vec<Spoken>) -> Result<LlmCount, JobError> {
+    pub async fn plan(
+        &mut self,
+        instructions: String,
+        notes: Vec<Spoken>,
+        lines: Vec<Spoken>,
+    ) -> Result<LlmCount, JobError> {
         let model = self.slot.model.path.clone();
-        let request = LlmPlanRequest::Count { model: WirePath::from(model.as_path()), instructions, lines };
+        let request = LlmPlanRequest::Count { model: WirePath::from(model.as_path()), instructions, notes, lines };
         match self.slot.plan(request, vec![model]).await? {
             LlmPlanReport::Counted(count) => Ok(count),
             LlmPlanReport::Sized(_) => Err(JobError::Internal("the worker sized where it should count".to_owned())),
@@ -455,17 +448,15 @@ impl LlmService {
         self.setup = Some(setup);
     }
 
-    /// Summarises one chunk; `delta` gets the answer piece by piece.
+    /// Does one job; `update` gets the answer piece by piece.
     ///
     /// # Errors
     /// How the worker ended.
     pub async fn summarize(
         &mut self,
-        request: SummaryRequest,
+        job: LlmJob,
         update: impl FnMut(Update<LlmItem>) -> Result<(), String> + Send,
     ) -> Result<LlmOutput, JobError> {
-        let SummaryRequest { instructions, lines, max_tokens, exact, seed, temperature } = request;
-        let job = LlmJob { instructions, lines, max_tokens, exact, seed, temperature };
         self.slot.process(job, update).await
     }
 }

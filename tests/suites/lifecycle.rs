@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use meetcap_protocol::payload::llm::{KvType, LlmSetup};
+use meetcap_protocol::payload::llm::{KvType, LlmJob, LlmSetup};
 use meetcap_protocol::payload::stt::SttItem;
 use meetcap_protocol::{FaultKind, IllegalTransition, LifecycleEvent, LifecycleState, Spoken};
 use meetcap_supervisor::event::{Event, EventSink, Stamped};
 use meetcap_supervisor::memory::MemoryPolicy;
 use meetcap_supervisor::permit::LoadGate;
-use meetcap_supervisor::service::{Host, LlmService, ModelService, SttService, SummaryRequest};
+use meetcap_supervisor::service::{Host, LlmService, ModelService, SttService};
 use meetcap_supervisor::worker::{Deadlines, ExitClass, HandshakeError, StartError, Update, WorkerExit};
 use meetcap_supervisor::{JobError, Model, WorkerPrograms};
 use meetcap_tests::deadline::within;
@@ -184,16 +184,9 @@ fn a_speech_service_loads_transcribes_and_unloads() {
     });
 }
 
-fn request() -> SummaryRequest {
+fn request() -> LlmJob {
     let instructions = "Summarise.".to_owned();
-    SummaryRequest {
-        instructions,
-        lines: vec!["One.".into()],
-        max_tokens: 100,
-        exact: false,
-        seed: 0,
-        temperature: 0.0,
-    }
+    LlmJob { instructions, lines: vec!["One.".into()], max_tokens: 100, ..LlmJob::default() }
 }
 
 #[test]
@@ -201,7 +194,7 @@ fn a_summary_service_plans_loads_answers_twice_and_unloads() {
     run(async {
         let stage = Stage::new();
         let mut llm = stage.llm();
-        let report = llm.plan("Summarise.".to_owned(), vec![Spoken::from("One.")]).await.expect("planned");
+        let report = llm.plan("Summarise.".to_owned(), Vec::new(), vec![Spoken::from("One.")]).await.expect("planned");
         assert_eq!(report.lines, [10]);
         assert!(!llm.is_loaded() && !stage.gate.is_taken(), "planning holds no model");
         llm.set_setup(SETUP);
@@ -230,7 +223,7 @@ fn a_second_model_waits_until_the_first_worker_is_reaped() {
         let (mut stt, mut llm) = (stage.stt(), stage.llm());
         stt.load_model().await.expect("loaded");
         let first = stage.workers();
-        llm.plan(String::new(), vec!["One.".into()]).await.expect("planned beside a loaded model");
+        llm.plan(String::new(), Vec::new(), vec!["One.".into()]).await.expect("planned beside a loaded model");
         llm.set_setup(SETUP);
         let (loaded, exit) = tokio::join!(
             async {

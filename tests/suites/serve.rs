@@ -32,7 +32,7 @@ impl Engine for TestEngine {
         match request {
             LlmPlanRequest::Count { lines, .. } => {
                 let lines = vec![1; lines.len()];
-                Ok(LlmPlanReport::Counted(LlmCount { trained_context: 512, overhead: 7, lines }))
+                Ok(LlmPlanReport::Counted(LlmCount { trained_context: 512, overhead: 7, lines, ..LlmCount::default() }))
             }
             LlmPlanRequest::Size { .. } => Ok(LlmPlanReport::Sized(Vec::new())),
         }
@@ -46,7 +46,7 @@ impl Engine for TestEngine {
 
     fn process(&mut self, _job: &LlmJob, context: &JobContext<Llm>) -> Result<LlmOutput, WorkerFault> {
         (self.work)(context)?;
-        Ok(LlmOutput { finish: Finish::EndOfText, prompt_tokens: 1, answer_tokens: 2 })
+        Ok(LlmOutput { finish: Finish::EndOfText, prompt_tokens: 1, thought_tokens: 0, answer_tokens: 2 })
     }
 
     fn unload(&mut self) {
@@ -125,7 +125,12 @@ impl Peer {
 
 fn plan() -> Order {
     let model = WirePath::from(std::path::Path::new("m"));
-    Order::Plan(LlmPlanRequest::Count { model, instructions: String::new(), lines: vec!["a".into(), "b".into()] })
+    Order::Plan(LlmPlanRequest::Count {
+        model,
+        instructions: String::new(),
+        notes: Vec::new(),
+        lines: vec!["a".into(), "b".into()],
+    })
 }
 
 fn load() -> Order {
@@ -135,14 +140,7 @@ fn load() -> Order {
 }
 
 fn job() -> Order {
-    Order::Process(LlmJob {
-        instructions: String::new(),
-        lines: vec![WORDS.into()],
-        max_tokens: 1,
-        exact: false,
-        seed: 0,
-        temperature: 0.0,
-    })
+    Order::Process(LlmJob { lines: vec![WORDS.into()], max_tokens: 1, ..LlmJob::default() })
 }
 
 #[test]

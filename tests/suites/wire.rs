@@ -10,7 +10,7 @@ use meetcap_protocol::codec::{self, CodecError, Envelope};
 use meetcap_protocol::endpoint::Token;
 use meetcap_protocol::payload::llm::{
     Finish, KvType, Llm, LlmCount, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmParts, LlmPlanReport, LlmPlanRequest,
-    LlmSetup, LlmSize,
+    LlmSetup, LlmSize, Subject,
 };
 use meetcap_protocol::payload::stt::{AudioInfo, DropReason, Segment, Stt, SttItem, SttJob, SttLoad, SttOutput};
 use meetcap_protocol::preamble::{Preamble, PreambleReply, Refusal};
@@ -137,16 +137,39 @@ fn stt() -> (ToStt, FromStt) {
 fn llm() -> (ToLlm, FromLlm) {
     let (instructions, lines) = ("Summarise.".to_owned(), vec!["One.".into(), "Two.".into()]);
     let model = wire_path("/models/a.gguf");
-    let plan = LlmPlanRequest::Count { model: model.clone(), instructions: instructions.clone(), lines: lines.clone() };
+    let notes = vec!["A note.".into()];
+    let plan = LlmPlanRequest::Count {
+        model: model.clone(),
+        instructions: instructions.clone(),
+        notes: notes.clone(),
+        lines: lines.clone(),
+    };
     let setup = LlmSetup { n_ctx: 4096, kv: KvType::Q8_0, gpu_layers: Some(33), map_weights: false };
     let size = LlmPlanRequest::Size { model: model.clone(), setups: vec![setup] };
     let load = LlmLoad { model, setup, threads: 4 };
-    let job = LlmJob { instructions, lines, max_tokens: 512, exact: false, seed: 42, temperature: 0.25 };
-    let report = LlmPlanReport::Counted(LlmCount { trained_context: 512, overhead: 20, lines: vec![3, 4] });
+    let job = LlmJob {
+        instructions,
+        notes,
+        subject: Subject::Parts,
+        lines,
+        max_tokens: 512,
+        max_thoughts: 256,
+        exact: false,
+        seed: 42,
+        temperature: 0.25,
+    };
+    let report = LlmPlanReport::Counted(LlmCount {
+        trained_context: 512,
+        instructed: true,
+        thinks: true,
+        overhead: 20,
+        notes: vec![5],
+        lines: vec![3, 4],
+    });
     let host = LlmParts { weights: 1 << 30, context: 2 << 20, compute: 3 << 20 };
     let sized = LlmPlanReport::Sized(vec![LlmSize { host, gpu: LlmParts::default() }]);
-    let output = |finish| LlmOutput { finish, prompt_tokens: 27, answer_tokens: 100 };
-    let outputs = vec![output(Finish::EndOfText), output(Finish::TokenLimit)];
+    let output = |finish| LlmOutput { finish, prompt_tokens: 27, thought_tokens: 9, answer_tokens: 100 };
+    let outputs = vec![output(Finish::EndOfText), output(Finish::TokenLimit), output(Finish::NoRoom)];
     (
         to_worker(vec![plan, size], load, job),
         from_worker(vec![report, sized], vec![LlmItem::Delta("A pièce".into())], outputs),
@@ -228,7 +251,7 @@ fn preamble(version: ProtocolVersion) -> [u8; Preamble::LEN] {
 
 const PREAMBLE: &str = "6d65657463617057010000000101000\
     0a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf";
-const ACCEPTED: &str = "6d656574636170530200000000000000";
+const ACCEPTED: &str = "6d656574636170530300000000000000";
 
 #[test]
 fn the_preamble_is_frozen() {

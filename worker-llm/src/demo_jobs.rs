@@ -114,7 +114,7 @@ fn job(max_tokens: u32, exact: bool) -> LlmJob {
         max_tokens,
         exact,
         seed: 1,
-        temperature: 0.0,
+        ..LlmJob::default()
     }
 }
 
@@ -237,4 +237,54 @@ fn an_exact_job_makes_as_many_tokens_as_it_should() {
     assert_eq!((cut.answer_tokens, cut.finish), (7, Finish::TokenLimit), "a job that is not exact");
     let fault = worker.answer(job(room + 1, true)).expect_err("there is no room");
     assert_eq!(fault.kind, FaultKind::BadInput);
+}
+
+#[test]
+fn a_prompt_that_leaves_too_little_room_is_told_and_not_read() {
+    let model = demo_model::file();
+    let mut worker = Worker::loaded(&model, setup(512, KvType::F16)).expect("it loads");
+    let (_, free) = worker.answer(job(400, false)).expect("it answers");
+    let room = 512 - free.prompt_tokens;
+    let (text, output) = worker.answer(job(room + 1, false)).expect("it says so");
+    assert_eq!((text.as_str(), output.finish, output.answer_tokens), ("", Finish::NoRoom, 0));
+    let (_, output) = worker.answer(job(room, false)).expect("it answers");
+    assert_eq!(output.finish, Finish::EndOfText, "there is just enough");
+    let long = LlmJob { lines: vec!["Laura finished the presentation.".into(); 200], ..job(64, false) };
+    assert_eq!(worker.answer(long).expect("it says so").1.finish, Finish::NoRoom);
+    worker.end();
+}
+
+/// The demo model with a template of the same length that opens a thought behind its prompt.
+fn thinking_model() -> tempfile::TempPath {
+    let path = demo_model::file();
+    let mut bytes = std::fs::read(&path).expect("it is there");
+    let key = b"tokenizer.chat_template";
+    let at = bytes.windows(key.len()).position(|window| window == key).expect("it has a template") + key.len();
+    // The kind of value, then the length.
+    let length = u64::from_le_bytes(bytes[at + 4..at + 12].try_into().expect("eight bytes"));
+    let old = at + 12..at + 12 + usize::try_from(length).expect("it is short");
+    let template =
+        "{%for m in messages%}<|im_start|>user\n{{m.content.split('transcript:\n')[-1]}}<|im_end|>\n{%endfor%}";
+    let template = format!("{template}<|im_start|>assistant\n<think>\n");
+    let padding = old.len().checked_sub(template.len() + 4).expect("it fits");
+    let padded = format!("{{#{}#}}{template}", " ".repeat(padding));
+    bytes[old].copy_from_slice(padded.as_bytes());
+    std::fs::write(&path, bytes).expect("it can be written");
+    path
+}
+
+#[test]
+fn a_thought_is_no_answer_and_ends_with_its_budget() {
+    let model = thinking_model();
+    let mut worker = Worker::loaded(&model, setup(512, KvType::F16)).expect("it loads");
+    // It was never taught to end a thought: what it writes is all thought, and all of its budget is spent.
+    let (text, output) = worker.answer(LlmJob { max_thoughts: 300, ..job(64, false) }).expect("it answers");
+    assert_eq!((text.as_str(), output.answer_tokens), ("", 0));
+    assert!(output.finish == Finish::EndOfText && output.thought_tokens > 40, "{output:?}");
+    let (_, output) = worker.answer(LlmJob { max_thoughts: 10, ..job(64, false) }).expect("it answers");
+    assert!((10..30).contains(&output.thought_tokens), "the thought and what ended it: {output:?}");
+    assert!(output.answer_tokens > 0, "it went on behind its thought: {output:?}");
+    let (_, none) = worker.answer(job(64, false)).expect("it answers");
+    assert!(none.thought_tokens < output.thought_tokens && none.answer_tokens > 0, "{none:?}");
+    worker.end();
 }

@@ -19,15 +19,20 @@ use meetcap_protocol::payload::llm::{
 use meetcap_protocol::runtime::{Cancel, Engine, JobContext, LoadContext};
 use meetcap_protocol::{FaultKind, LoadReport, WorkerFault};
 
-use crate::llama::{BATCH, Context, ContextSize, DecodeFailure, Sampler, Session};
+use crate::llama::{BATCH, Context, ContextSize, DecodeFailure, Piece, Sampler, Session};
 use crate::plan::{self, narrow};
 use crate::prompt::Frame;
+use crate::template::Request;
 use crate::text::Characters;
-use crate::vocabulary::{ModelVocabulary, Token};
+use crate::thoughts::{self, Thoughts};
+use crate::vocabulary::{ModelVocabulary, Token, Vocabulary};
 use crate::{log, memory, model_file, size};
 
 /// Progress is sent when it has grown by this much.
 const LOAD_STEP: f32 = 0.01;
+
+/// And of a reply, every so many tokens.
+const STEP: u32 = 8;
 
 /// Longer than any model was trained on. llama.cpp fills its tables for a context before it asks whether there is
 /// memory for it, and would be killed for a number that is merely wrong.
@@ -50,12 +55,12 @@ impl Engine for LlmEngine {
 
     fn plan(&mut self, request: &LlmPlanRequest) -> Result<LlmPlanReport, WorkerFault> {
         match request {
-            LlmPlanRequest::Count { model, instructions, lines } => {
+            LlmPlanRequest::Count { model, instructions, notes, lines } => {
                 let path = model.to_path();
                 model_file::check(&path)?;
                 let params = LlamaModelParams::default().with_vocab_only(true).with_n_gpu_layers(0);
                 let model = open(backend()?, &path, &params)?;
-                plan::count(&model, instructions, lines).map(LlmPlanReport::Counted)
+                plan::count(&model, instructions, notes, lines).map(LlmPlanReport::Counted)
             }
             LlmPlanRequest::Size { model, setups } => size(&model.to_path(), setups).map(LlmPlanReport::Sized),
         }
@@ -93,23 +98,23 @@ impl Engine for LlmEngine {
             return Err(WorkerFault::new(FaultKind::Engine { code: 0 }, "no model is loaded"));
         };
         let n_ctx = loaded.n_ctx;
-        let prompt = {
+        let (prompt, habit, endings) = {
             let model = loaded.context.model();
-            Frame::of_model(model, &ModelVocabulary::of(model), &job.instructions)?.prompt(&job.lines)
+            let vocabulary = ModelVocabulary::of(model);
+            let LlmJob { instructions, notes, subject, lines, .. } = job;
+            let request = Request { instructions, subject: *subject, notes: !notes.is_empty() };
+            let frame = Frame::of_model(model, &vocabulary, &request)?;
+            (frame.prompt(notes, lines), frame.habit(), Endings::of(&vocabulary))
         };
         if prompt.is_empty() {
             return Err(WorkerFault::new(FaultKind::BadInput, "instructions and transcript are both empty"));
         }
         let prompt_tokens = narrow(prompt.len());
-        if prompt_tokens >= n_ctx {
-            let detail = format!(
-                "the prompt takes {prompt_tokens} tokens and leaves no room for an answer in a context of {n_ctx}; \
-                 give fewer lines or load with a longer context"
-            );
-            return Err(WorkerFault::new(FaultKind::BadInput, detail));
-        }
-        let room = n_ctx - prompt_tokens;
-        if job.exact && job.max_tokens > room {
+        let room = n_ctx.saturating_sub(prompt_tokens);
+        if room == 0 || job.max_tokens > room {
+            if !job.exact {
+                return Ok(LlmOutput { finish: Finish::NoRoom, prompt_tokens, thought_tokens: 0, answer_tokens: 0 });
+            }
             let detail = format!(
                 "{prompt_tokens} tokens of prompt and exactly {} of answer do not fit in a context of {n_ctx}; \
                  load with a longer one",
@@ -117,11 +122,18 @@ impl Engine for LlmEngine {
             );
             return Err(WorkerFault::new(FaultKind::BadInput, detail));
         }
+        let thoughts = if job.exact { Thoughts::none() } else { Thoughts::new(habit) };
+        let budget = Budget {
+            answer: job.max_tokens,
+            thoughts: job.max_thoughts.min(room - job.max_tokens),
+            all: room,
+            before: prompt_tokens,
+        };
         let mut session = loaded.context.session(context.cancel());
-        read(&mut session, &prompt, context)?;
-        let most = job.max_tokens.min(room);
-        let (finish, answer_tokens) = answer(&mut session, job, most, context)?;
-        Ok(LlmOutput { finish, prompt_tokens, answer_tokens })
+        read(&mut session, &prompt, budget.in_all(), context)?;
+        let Reply { finish, thought_tokens, answer_tokens } =
+            reply(&mut session, job, budget, thoughts, &endings, context)?;
+        Ok(LlmOutput { finish, prompt_tokens, thought_tokens, answer_tokens })
     }
 
     fn unload(&mut self) {
@@ -228,53 +240,123 @@ fn gpu(backend: &LlamaBackend) -> Option<String> {
 }
 
 /// Decodes the prompt.
-fn read(session: &mut Session<'_>, prompt: &[Token], context: &JobContext<Llm>) -> Result<(), WorkerFault> {
-    let total = f64::from(narrow(prompt.len()));
+fn read(
+    session: &mut Session<'_>,
+    prompt: &[Token],
+    in_all: u32,
+    context: &JobContext<Llm>,
+) -> Result<(), WorkerFault> {
     let mut done = 0;
     for batch in prompt.chunks(BATCH as usize) {
         context.cancel().check()?;
         session.decode(batch).map_err(|failure| fault(failure, context.cancel()))?;
         done += batch.len();
-        context.progress(f64::from(narrow(done)), Some(total));
+        context.progress(f64::from(narrow(done)), Some(f64::from(in_all)));
     }
     Ok(())
 }
 
-/// Samples until the model ends or `most` tokens are made; a job of exact length does not let it end. Sends the text
-/// as it comes.
-fn answer(
+/// Tokens that a reply may take.
+#[derive(Debug, Clone, Copy)]
+struct Budget {
+    answer: u32,
+    thoughts: u32,
+    /// The context's room behind the prompt.
+    all: u32,
+    /// The prompt's.
+    before: u32,
+}
+
+impl Budget {
+    /// What a job comes to at most.
+    fn in_all(&self) -> u32 {
+        self.before.saturating_add(self.answer).saturating_add(self.thoughts)
+    }
+}
+
+/// How a reply went.
+struct Reply {
+    finish: Finish,
+    thought_tokens: u32,
+    answer_tokens: u32,
+}
+
+/// What ends each kind of thought, as tokens.
+struct Endings(Vec<(&'static str, Vec<Token>)>);
+
+impl Endings {
+    fn of(vocabulary: &impl Vocabulary) -> Self {
+        Self(thoughts::endings().map(|ending| (ending, vocabulary.tokenise(ending, true))).collect())
+    }
+
+    fn tokens(&self, ending: &str) -> &[Token] {
+        self.0.iter().find(|(known, _)| *known == ending).map_or(&[], |(_, tokens)| tokens)
+    }
+}
+
+/// Samples until the model ends or a budget is spent; a job of exact length does not let it end. Sends the answer as it
+/// comes.
+fn reply(
     session: &mut Session<'_>,
     job: &LlmJob,
-    most: u32,
+    budget: Budget,
+    mut thoughts: Thoughts,
+    endings: &Endings,
     context: &JobContext<Llm>,
-) -> Result<(Finish, u32), WorkerFault> {
+) -> Result<Reply, WorkerFault> {
     let no_sampler = || WorkerFault::new(FaultKind::AllocationFailed, "no memory for a sampler");
     let mut sampler = Sampler::new(job.temperature, job.seed).ok_or_else(no_sampler)?;
     let mut characters = Characters::default();
-    let mut made = 0;
+    let (mut answer_tokens, mut thought_tokens) = (0_u32, 0_u32);
     let send = |text: String| {
         if !text.is_empty() {
             context.item(LlmItem::Delta(text.into()));
         }
     };
     let finish = loop {
-        if made == most {
+        let made = answer_tokens + thought_tokens;
+        if answer_tokens == budget.answer || made == budget.all {
             break if job.exact { Finish::EndOfText } else { Finish::TokenLimit };
         }
+        if made % STEP == STEP - 1 {
+            context.progress(f64::from(budget.before + made), Some(f64::from(budget.in_all())));
+        }
         context.cancel().check()?;
+        if let Some(marks) = thoughts.open().filter(|_| thought_tokens >= budget.thoughts) {
+            let ending = endings.tokens(marks.ending);
+            let cost = narrow(ending.len());
+            if cost >= budget.all - made {
+                break Finish::TokenLimit;
+            }
+            thoughts.end();
+            characters = Characters::default();
+            thought_tokens += cost;
+            for batch in ending.chunks(BATCH as usize) {
+                session.decode(batch).map_err(|failure| fault(failure, context.cancel()))?;
+            }
+            continue;
+        }
         let token = session.sample(&mut sampler);
-        let (ends, piece) = session.look_up(token);
+        let Piece { ends, bytes, is_control } = session.look_up(token);
         if ends && !job.exact {
             break Finish::EndOfText;
         }
-        made += 1;
-        send(characters.push(&piece));
-        if made < most {
+        let was_thinking = thoughts.open().is_some();
+        let text = if is_control { String::from_utf8_lossy(&bytes).into_owned() } else { characters.push(&bytes) };
+        send(thoughts.push(&text, is_control));
+        if was_thinking || thoughts.open().is_some() {
+            thought_tokens += 1;
+        } else {
+            answer_tokens += 1;
+        }
+        if answer_tokens < budget.answer && answer_tokens + thought_tokens < budget.all {
             session.decode(&[token]).map_err(|failure| fault(failure, context.cancel()))?;
         }
     };
-    send(characters.finish());
-    Ok((finish, made))
+    let rest = characters.finish();
+    send(thoughts.push(&rest, false));
+    send(thoughts.finish());
+    Ok(Reply { finish, thought_tokens, answer_tokens })
 }
 
 fn fault(failure: DecodeFailure, cancel: &Cancel) -> WorkerFault {

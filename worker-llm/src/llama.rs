@@ -15,6 +15,7 @@ use std::ptr::NonNull;
 
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::token_type::LlamaTokenAttr;
 use llama_cpp_sys_2 as sys;
 use meetcap_protocol::payload::llm::KvType;
 use meetcap_protocol::runtime::Cancel;
@@ -225,6 +226,15 @@ unsafe extern "C" fn is_cancelled(cancel: *mut c_void) -> bool {
     unsafe { &*cancel.cast::<Cancel>() }.is_set()
 }
 
+/// A token as a part of a reply.
+pub(crate) struct Piece {
+    /// The reply is over.
+    pub(crate) ends: bool,
+    /// Of a control token, its name.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) is_control: bool,
+}
+
 /// One conversation from an empty context on.
 pub(crate) struct Session<'c> {
     context: &'c mut Context,
@@ -257,10 +267,11 @@ impl Session<'_> {
         unsafe { sys::llama_sampler_sample(sampler.raw.as_ptr(), self.context.raw(), -1) }
     }
 
-    /// Whether a token ends the answer, and the bytes it stands for.
-    pub(crate) fn look_up(&self, token: Token) -> (bool, Vec<u8>) {
+    /// What a token stands for.
+    pub(crate) fn look_up(&self, token: Token) -> Piece {
         let (vocab, token) = (self.context.model.vocab(), LlamaToken::new(token));
-        (vocab.is_eog(token), vocab.token_to_piece(token, false, None))
+        let is_control = vocab.attr(token).contains(LlamaTokenAttr::Control);
+        Piece { ends: vocab.is_eog(token), bytes: vocab.token_to_piece(token, is_control, None), is_control }
     }
 }
 

@@ -6,6 +6,7 @@
 //!  vocabulary ── the little that the prompt needs of one
 //!  prompt ────── the stand-in replaced by the transcript, as tokens that cannot be control tokens
 //!  plan ──────── the same, counted
+//!  thoughts ──── what a model thinks before it answers, kept out of the answer
 //!  size ──────── what set-ups take, before anything is loaded
 //!  llama ─────── context and sampler; nearly all `unsafe` of the crate
 //!  engine ────── plan, load, process, unload
@@ -26,7 +27,10 @@ mod plan;
 mod prompt;
 mod size;
 mod template;
+#[cfg(test)]
+mod template_formats;
 mod text;
+mod thoughts;
 #[cfg(test)]
 mod toy;
 mod vocabulary;

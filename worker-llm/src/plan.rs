@@ -2,22 +2,32 @@
 //! into chunks by these counts, so they must never be too small (see [`crate::prompt`]).
 
 use llama_cpp_2::model::LlamaModel;
-use meetcap_protocol::payload::llm::LlmCount;
+use meetcap_protocol::payload::llm::{LlmCount, Subject};
 use meetcap_protocol::{Spoken, WorkerFault};
 
 use crate::prompt::Frame;
+use crate::template::Request;
 use crate::vocabulary::ModelVocabulary;
 
 /// Counts what was asked for.
 ///
 /// # Errors
 /// `ModelInvalid` when the model's chat template cannot be used.
-pub(crate) fn count(model: &LlamaModel, instructions: &str, lines: &[Spoken]) -> Result<LlmCount, WorkerFault> {
+pub(crate) fn count(
+    model: &LlamaModel,
+    instructions: &str,
+    notes: &[Spoken],
+    lines: &[Spoken],
+) -> Result<LlmCount, WorkerFault> {
     let vocabulary = ModelVocabulary::of(model);
-    let frame = Frame::of_model(model, &vocabulary, instructions)?;
+    let request = Request { instructions, subject: Subject::Transcript, notes: !notes.is_empty() };
+    let frame = Frame::of_model(model, &vocabulary, &request)?;
     Ok(LlmCount {
         trained_context: trained_context(model),
+        instructed: frame.instructed(),
+        thinks: frame.habit().thinks(),
         overhead: narrow(frame.overhead()),
+        notes: notes.iter().map(|line| narrow(frame.note(line))).collect(),
         lines: lines.iter().map(|line| narrow(frame.line(line))).collect(),
     })
 }

@@ -22,6 +22,15 @@ impl Default for ToyVocabulary {
 }
 
 impl ToyVocabulary {
+    /// With control tokens of these names instead.
+    pub(crate) fn of(markers: &[&str]) -> Self {
+        let marker = |(token, text): (Token, &&str)| {
+            let text = (*text).to_owned();
+            (token, Marker { token, text, strips_left: false, strips_right: false, forgeable: true })
+        };
+        Self { adds_bos: false, markers: (10..).zip(markers).map(marker).collect() }
+    }
+
     /// `stripping` tells whether markers swallow the white space around them.
     pub(crate) fn with(stripping: bool) -> Self {
         let marker = |&(token, text): &(Token, &str)| {
@@ -37,10 +46,12 @@ impl Vocabulary for ToyVocabulary {
         let mut tokens = Vec::new();
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
-            let found =
-                MARKERS.iter().find(|(token, name)| (controls || *token == USER_DEFINED) && rest.starts_with(name));
+            let found = self
+                .markers
+                .values()
+                .find(|marker| (controls || marker.token == USER_DEFINED) && rest.starts_with(&marker.text));
             let (token, used) = match found {
-                Some((token, name)) => (*token, name.len()),
+                Some(marker) => (marker.token, marker.text.len()),
                 None if rest.starts_with("aa") => (MERGED, 2),
                 None => (0x100 + c as Token, c.len_utf8()),
             };

@@ -28,6 +28,8 @@ pub enum LlmPlanRequest {
         model: WirePath,
         /// What the model is told to do; stands before the transcript.
         instructions: String,
+        /// What somebody wrote down by hand, a line each; stands between the two. Trusted no more than what was said.
+        notes: Vec<Spoken>,
         lines: Vec<Spoken>,
     },
     /// Tell what each of these set-ups would take, without allocating it.
@@ -43,12 +45,19 @@ pub enum LlmPlanReport {
 }
 
 /// What was counted, in tokens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LlmCount {
     /// The longest context the model was trained on; 0 when the file does not say.
     pub trained_context: u32,
+    /// Whether the model gets to read the instructions. A chat template may drop them: its model can do the one thing
+    /// that it was trained for, and no other.
+    pub instructed: bool,
+    /// Whether the model may think aloud before it answers.
+    pub thinks: bool,
     /// Chat template and instructions, without any line.
     pub overhead: u32,
+    /// Per line of the notes, its newline included; 0 where the template drops them.
+    pub notes: Vec<u32>,
     /// Per line, its newline included.
     pub lines: Vec<u32>,
 }
@@ -112,13 +121,27 @@ pub struct LlmLoad {
     pub threads: u16,
 }
 
-/// One chunk.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What the lines of a job are; the prompt says so in front of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Subject {
+    #[default]
+    Transcript,
+    /// What a model wrote of the parts of a transcript.
+    Parts,
+}
+
+/// One chunk, or the summaries of several.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LlmJob {
     pub instructions: String,
+    /// As in the request to count.
+    pub notes: Vec<Spoken>,
+    pub subject: Subject,
     pub lines: Vec<Spoken>,
     /// At most this many tokens of answer.
     pub max_tokens: u32,
+    /// At most this many tokens of thought before it; then the thought is ended, and the answer begins.
+    pub max_thoughts: u32,
     /// Make exactly `max_tokens` tokens, whatever the model says: for measurements with weights that mean nothing.
     pub exact: bool,
     pub seed: u32,
@@ -129,7 +152,7 @@ pub struct LlmJob {
 /// Streams out of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LlmItem {
-    /// The next piece of the answer. The pieces together are the answer.
+    /// The next piece of the answer. The pieces together are the answer, without what was thought before it.
     Delta(Spoken),
 }
 
@@ -140,6 +163,8 @@ pub enum Finish {
     EndOfText,
     /// It was cut; the answer is not whole.
     TokenLimit,
+    /// The prompt leaves less room in the context than the answer may take. Nothing was read, and nothing answered.
+    NoRoom,
 }
 
 /// The final frame.
@@ -147,5 +172,7 @@ pub enum Finish {
 pub struct LlmOutput {
     pub finish: Finish,
     pub prompt_tokens: u32,
+    /// Thought aloud; no part of the answer.
+    pub thought_tokens: u32,
     pub answer_tokens: u32,
 }

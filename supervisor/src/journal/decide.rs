@@ -36,7 +36,7 @@ pub enum Notice {
     WindowRuleChanged { found: u32, ours: u32 },
     #[error("the summary starts over: the earlier run used another model ({before}; now {now})")]
     SummaryModelChanged { before: String, now: String },
-    #[error("the summary starts over: its instructions, its settings or the transcript's lines have changed")]
+    #[error("the summary starts over: its instructions, notes or settings, or the transcript's lines have changed")]
     SummaryChanged,
 }
 
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn chunks_are_kept_only_for_the_same_model_and_settings() {
-        let before = LlmProgress { header: llm_header(), chunks: Vec::new() };
+        let before = LlmProgress { header: llm_header(), chunks: Vec::new(), united: Vec::new() };
         let ask = |change: fn(&mut LlmHeader)| {
             let mut now = llm_header();
             change(&mut now);

@@ -18,7 +18,7 @@
 //! │ length (u32) │ CRC-32      │ seq (u64)│ payload (JSON) │   record 0: Header
 //! ├──────────────┼─────────────┼──────────┼────────────────┤
 //! │ of payload   │ seq+payload │ from 0   │ ≤ 1 MiB        │   then Session, Audio, Model, Window | Gap …, SttDone,
-//! └──────────────┴─────────────┴──────────┴────────────────┘        LlmHeader, Chunk …; a Session per run
+//! └──────────────┴─────────────┴──────────┴────────────────┘        LlmHeader, Chunk …, United …; a Session per run
 //! ```
 //!
 //! Any change to [`Record`] or to what it is made of raises [`FORMAT_VERSION`]. Times are kept in milliseconds
@@ -79,5 +79,5 @@ pub use log::{AppendError, Cut, SummaryResumed};
 pub use progress::{LlmProgress, Misplaced, Progress};
 pub use record::{
     Chunk, Damaged, Dropped, Gap, Header, LlmHeader, ModelIdentity, ModelUsed, Parameters, Record, Session, SttDone,
-    Window,
+    United, Window,
 };

@@ -1,7 +1,7 @@
 //! Where a journal's records lead: a pure fold, and the one order in which records make sense.
 //!
 //! ```text
-//! Header ─► ( Audio? , (Window | Gap of unit 0, 1, 2 …) ) ─► SttDone ─► ( LlmHeader ─► Chunk* )*
+//! Header ─► ( Audio? , (Window | Gap of unit 0, 1, 2 …) ) ─► SttDone ─► ( LlmHeader ─► Chunk* ─► United* )*
 //!           a Session may stand anywhere after the Header, a Model anywhere between Header and SttDone
 //! ```
 
@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use meetcap_protocol::payload::stt::AudioInfo;
 
-use super::record::{Chunk, Gap, Header, LlmHeader, ModelUsed, Record, Session, SttDone, Window};
+use super::record::{Chunk, Gap, Header, LlmHeader, ModelUsed, Record, Session, SttDone, United, Window};
 
 /// What is done.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -34,6 +34,8 @@ pub struct LlmProgress {
     pub header: LlmHeader,
     /// In order; together all lines before the first that is not done.
     pub chunks: Vec<Chunk>,
+    /// Once all chunks are done.
+    pub united: Vec<United>,
 }
 
 impl LlmProgress {
@@ -66,6 +68,8 @@ pub enum Misplaced {
     Plan,
     #[error("a chunk came before any plan")]
     NoPlan,
+    #[error("parts were united before line {expected} of {lines} was done")]
+    BeforeChunks { expected: usize, lines: usize },
     #[error("lines {} to {} came where line {expected} of {lines} was due", found.start, found.end)]
     Lines { expected: usize, lines: usize, found: Range<usize> },
 }
@@ -89,11 +93,18 @@ impl Progress {
             Record::Window(window) => self.windows.push(window),
             Record::Gap(gap) => self.gaps.push(gap),
             Record::SttDone(done) => self.stt_done = Some(done),
-            Record::LlmHeader(header) => self.llm = Some(LlmProgress { header, chunks: Vec::new() }),
+            Record::LlmHeader(header) => {
+                self.llm = Some(LlmProgress { header, chunks: Vec::new(), united: Vec::new() })
+            }
             Record::Chunk(chunk) => {
                 // `admit` has seen the header.
                 if let Some(llm) = &mut self.llm {
                     llm.chunks.push(chunk);
+                }
+            }
+            Record::United(united) => {
+                if let Some(llm) = &mut self.llm {
+                    llm.united.push(united);
                 }
             }
         }
@@ -151,7 +162,9 @@ impl Order {
                 return Err(Misplaced::UnitCount { expected: self.units, found: done.units });
             }
             (Record::SttDone(_), true) => self.done = true,
-            (Record::LlmHeader(_) | Record::Chunk(_), true) if !self.done => return Err(Misplaced::BeforeSttDone),
+            (Record::LlmHeader(_) | Record::Chunk(_) | Record::United(_), true) if !self.done => {
+                return Err(Misplaced::BeforeSttDone);
+            }
             (Record::LlmHeader(header), true) => {
                 self.plan = Some(Lines { next: 0, all: tiled(&header.chunks).ok_or(Misplaced::Plan)? });
             }
@@ -162,6 +175,12 @@ impl Order {
                     return Err(Misplaced::Lines { expected: plan.next, lines: plan.all, found: found.clone() });
                 }
                 plan.next = found.end;
+            }
+            (Record::United(_), true) => {
+                let plan = self.plan.ok_or(Misplaced::NoPlan)?;
+                if plan.next != plan.all {
+                    return Err(Misplaced::BeforeChunks { expected: plan.next, lines: plan.all });
+                }
             }
         }
         Ok(())
@@ -261,6 +280,23 @@ mod tests {
             let plan = Record::LlmHeader(LlmHeader { chunks, ..llm_header() });
             assert_eq!(refusal(vec![done(0), plan]), Misplaced::Plan);
         }
+    }
+
+    #[test]
+    fn parts_are_united_once_all_of_them_are_done() {
+        let united = || Record::United(crate::journal::tests_disk::united());
+        let plan = || Record::LlmHeader(LlmHeader { chunks: vec![0..4, 4..9], ..llm_header() });
+        assert_eq!(refusal(vec![united()]), Misplaced::BeforeSttDone);
+        assert_eq!(refusal(vec![done(0), united()]), Misplaced::NoPlan);
+        let early = Misplaced::BeforeChunks { expected: 4, lines: 9 };
+        assert_eq!(refusal(vec![done(0), plan(), chunk(0..4), united()]), early);
+        let mut progress = begun();
+        for record in [done(0), plan(), chunk(0..4), chunk(4..9), united()] {
+            progress.apply(record).expect("in order");
+        }
+        assert_eq!(progress.llm.as_ref().map(|llm| llm.united.len()), Some(1));
+        progress.apply(plan()).expect("another plan");
+        assert!(progress.llm.is_some_and(|llm| llm.united.is_empty()), "a new plan starts over");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Digest, Fingerprint};
 use crate::models::Model;
-use crate::summary::Summary;
+use crate::summary::{Gist, Group, Summary};
 
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub enum Record {
     /// What the chunks that follow were made with; a second one makes the chunks before it void.
     LlmHeader(LlmHeader),
     Chunk(Chunk),
+    /// Behind all chunks.
+    United(United),
 }
 
 /// What the transcript is made from and with. Two runs whose headers differ do not fit together.
@@ -183,7 +185,7 @@ impl From<SttOutput> for SttDone {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LlmHeader {
     pub model: ModelIdentity,
-    /// Of what the model is told to do; see [`super::digest`].
+    /// Of what the model is told to do, and of the notes; see [`super::digest`].
     pub instructions: Digest,
     /// Of the transcript's lines.
     pub lines: Digest,
@@ -200,6 +202,13 @@ pub struct LlmHeader {
 pub struct Chunk {
     pub lines: Range<usize>,
     pub summary: Summary,
+}
+
+/// How several parts read as one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct United {
+    pub group: Group,
+    pub gist: Gist,
 }
 
 /// Numbers as the transcript rounds them: to where JSON gives back the same bits.

@@ -8,10 +8,11 @@ use meetcap_protocol::payload::stt::{AudioInfo, DropReason, Segment};
 
 use super::fingerprint::{Fingerprint, digest};
 use super::record::{
-    Chunk, Damaged, Dropped, Gap, Header, LlmHeader, ModelIdentity, Parameters, Record, Session, SttDone, Window,
+    Chunk, Damaged, Dropped, Gap, Header, LlmHeader, ModelIdentity, Parameters, Record, Session, SttDone, United,
+    Window,
 };
 use super::storage::Storage;
-use crate::summary::Summary;
+use crate::summary::{Gist, Group, Summary};
 
 /// What can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,6 +227,11 @@ pub(super) fn llm_header() -> LlmHeader {
     }
 }
 
+pub(super) fn united() -> United {
+    let gist = Gist { title: "all \"of\" it".into(), summary: "one\n\ntwo".into() };
+    United { group: Group { level: 0, parts: 0..3 }, gist }
+}
+
 fn window(unit: u64) -> Record {
     let start = unit as f64 * 27.0;
     let text = format!("words of window {unit}, \"quoted\" \n äöü \u{0} 😀");
@@ -258,5 +264,6 @@ pub(super) fn script() -> Vec<Record> {
         chunk(0..2),
         chunk(2..3),
         chunk(3..5),
+        Record::United(united()),
     ]
 }

@@ -58,18 +58,19 @@ fn cut_at_every_byte_of_its_last_two_records_it_continues_before_them() {
     let before = last - lens[lens.len() - 2];
     for len in before..=whole.len() {
         fs::write(&path, &whole[..len]).expect("written");
-        let chunks = if len == whole.len() { 3 } else { 1 + usize::from(len >= last) };
+        let done = if len == whole.len() { 4 } else { 2 + usize::from(len >= last) };
         let mut opened = open(&path);
-        let llm = opened.progress.llm.expect("a summary");
-        assert_eq!(llm.chunks.len(), chunks, "{len}");
+        // Three chunks, and what unites them.
+        let done_of = |llm: &super::LlmProgress| llm.chunks.len() + llm.united.len();
+        assert_eq!(opened.progress.llm.as_ref().map(done_of), Some(done), "{len}");
         let torn = [before, last, whole.len()].iter().all(|end| *end != len);
         let cut = Cut { bytes: (len - if len < last { before } else { last }) as u64, fault: TailFault::Torn };
         assert_eq!(opened.cut, torn.then_some(cut), "{len}");
-        for record in &records[records.len() - 3 + chunks..] {
+        for record in &records[records.len() - 4 + done..] {
             opened.journal.append(record).expect("appended");
         }
         drop(opened.journal);
-        assert_eq!(open(&path).progress.llm.map(|llm| llm.chunks.len()), Some(3), "{len}");
+        assert_eq!(open(&path).progress.llm.as_ref().map(done_of), Some(4), "{len}");
     }
 }
 

@@ -24,6 +24,7 @@ mod layout;
 mod llm;
 mod material;
 mod measured;
+mod notes;
 mod recovery;
 mod rungs;
 mod stt;
@@ -208,7 +209,7 @@ impl Supervisor {
         let result = match checked {
             Ok((names, material)) => {
                 run.checkpoint("start");
-                let result = summarize_checked(&mut run, job, &material, names.summary()).await;
+                let result = summarize_checked(&mut run, job, &material, &names).await;
                 if result.is_ok() {
                     forget_journal(&mut run, &names);
                 }
@@ -242,20 +243,30 @@ async fn summarize_checked(
     run: &mut Run,
     job: &SummarizeJob,
     material: &material::Material,
-    target: PathBuf,
+    names: &OutputNames,
 ) -> Result<(), JobError> {
     let rungs = summary_rungs(run, &job.llm, &job.resources)?;
     run.has_a_chance(Phase::Llm, rungs.candidates(), rungs.wish())?;
     let order = llm::Order {
         rungs,
         lines: &material.lines,
+        notes: &notes_beside(run, &absolute(&job.transcript), &names.stem),
         language: job.language.as_deref().or(material.language.as_deref()),
         seed: job.seed,
         threads: job.threads,
         resources: job.resources,
-        target,
+        target: names.summary(),
     };
     llm::phase(run, order, None).await
+}
+
+/// What somebody wrote down by hand about a recording or transcript.
+fn notes_beside(run: &mut Run, subject: &Path, stem: &std::ffi::OsStr) -> Vec<String> {
+    let notes::Notes { lines, trouble } = notes::beside(subject, stem);
+    if let Some(trouble) = trouble {
+        run.warn("notes", trouble);
+    }
+    lines
 }
 
 /// The summary model and those that may take its place, with the least that each needs.
@@ -404,6 +415,7 @@ async fn with_journal(
     let order = llm::Order {
         rungs,
         lines: &material.lines,
+        notes: &notes_beside(run, audio, &names.stem),
         language: job.language.as_deref().or(material.language.as_deref()),
         seed: job.seed,
         threads: job.threads,

@@ -1,5 +1,13 @@
 //! How a transcript is cut into chunks that fit a model's context, answer included. Pure.
 //!
+//! ```text
+//! │ template, instructions │ notes │ lines of the chunk │ thoughts, where the model has any │ answer │
+//! └──────────────────────────────────────── n_ctx ────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Notes go with every chunk, because they are about the whole meeting; those that would take more than their share
+//! of the context are cut behind a whole line, and the plan tells how many lines are left.
+//!
 //! Nothing is ever cut within a line or left out: the chunks are whole lines, in order, and together all of
 //! them. What cannot be done so is a [`Refusal`].
 
@@ -15,6 +23,11 @@ const CONTEXT_STEP: u64 = 256;
 const LEAST_ANSWER: u32 = 256;
 const MOST_ANSWER: u32 = 1024;
 const ANSWER_FRAME: u32 = 192;
+/// The share of the context that notes may take of every chunk, and thoughts.
+const NOTES_SHARE: u32 = 8;
+const THOUGHTS_SHARE: u32 = 8;
+/// Who has not begun to answer after so many tokens goes round in circles.
+const MOST_THOUGHTS: u32 = 1024;
 /// Models of today that are any good read more than this.
 const SMALL_CONTEXT: u32 = 2048;
 
@@ -42,6 +55,12 @@ pub struct Plan {
     pub chunks: Vec<Range<usize>>,
     /// Tokens of answer allowed to each job.
     pub max_tokens: u32,
+    /// Tokens of thought before it.
+    pub max_thoughts: u32,
+    /// Lines of the notes that go with each job, from the first on.
+    pub notes: usize,
+    /// Tokens that each job takes besides its lines and its answer.
+    pub fixed: u32,
 }
 
 /// Why there is no plan. It names counts, never lines' text.
@@ -55,10 +74,10 @@ pub enum Refusal {
     )]
     LineTooLong { line: usize, tokens: u32, room: u64, context: u32 },
     #[error(
-        "the instructions take {overhead} tokens and leave no room in a context of {context}; \
+        "instructions, notes and thoughts take {fixed} tokens and leave no room in a context of {context}; \
          use a model with a longer context or allow more memory"
     )]
-    NoRoom { overhead: u32, context: u32 },
+    NoRoom { fixed: u32, context: u32 },
 }
 
 /// How many tokens an answer to a chunk of so many tokens may take in a context of this size.
@@ -84,9 +103,12 @@ pub fn plan(report: &LlmCount, limits: Limits) -> Result<Plan, Refusal> {
     }
     let trained = if report.trained_context == 0 { UNKNOWN_CONTEXT } else { report.trained_context };
     let context = trained.min(limits.context);
-    let room = chunk_room(report.overhead, context);
+    let (notes, notes_tokens) = notes_within(&report.notes, context / NOTES_SHARE);
+    let max_thoughts = if report.thinks { (context / THOUGHTS_SHARE).min(MOST_THOUGHTS) } else { 0 };
+    let fixed = report.overhead.saturating_add(notes_tokens).saturating_add(max_thoughts);
+    let room = chunk_room(fixed, context);
     if room == 0 {
-        return Err(Refusal::NoRoom { overhead: report.overhead, context });
+        return Err(Refusal::NoRoom { fixed, context });
     }
     if let Some((line, &tokens)) = report.lines.iter().enumerate().find(|(_, t)| u64::from(**t) > room) {
         return Err(Refusal::LineTooLong { line, tokens, room, context });
@@ -95,9 +117,21 @@ pub fn plan(report: &LlmCount, limits: Limits) -> Result<Plan, Refusal> {
     let longest_line = report.lines.iter().copied().max().map_or(0, u64::from);
     let chunks = balanced(&sums, room.min(comfortable(context).max(longest_line)));
     let largest = chunks.iter().map(|c| sums.of(c)).max().unwrap_or_default();
-    let needed = needed(report.overhead, largest, context).next_multiple_of(CONTEXT_STEP);
+    let needed = needed(fixed, largest, context).next_multiple_of(CONTEXT_STEP);
     let n_ctx = u32::try_from(needed).unwrap_or(context).min(context);
-    Ok(Plan { n_ctx, chunks, max_tokens: answer_tokens(largest, context) })
+    Ok(Plan { n_ctx, chunks, max_tokens: answer_tokens(largest, context), max_thoughts, notes, fixed })
+}
+
+/// As many lines as fit, and their tokens.
+fn notes_within(notes: &[u32], room: u32) -> (usize, u32) {
+    let mut taken = (0, 0_u32);
+    for tokens in notes {
+        match taken.1.checked_add(*tokens).filter(|sum| *sum <= room) {
+            Some(sum) => taken = (taken.0 + 1, sum),
+            None => break,
+        }
+    }
+    taken
 }
 
 /// The two halves of a chunk whose answer was cut by the token limit, of about the same size; `None` for a
@@ -113,20 +147,20 @@ pub fn split(report: &LlmCount, chunk: &Range<usize>) -> Option<(Range<usize>, R
 }
 
 /// The longest answer that fits behind a chunk: the last resort when the answer to a single line was cut.
-pub fn longest_answer(report: &LlmCount, chunk: &Range<usize>, n_ctx: u32) -> u32 {
+pub fn longest_answer(report: &LlmCount, fixed: u32, chunk: &Range<usize>, n_ctx: u32) -> u32 {
     let tokens: u64 = report.lines.get(chunk.clone()).unwrap_or_default().iter().copied().map(u64::from).sum();
-    u32::try_from(u64::from(n_ctx).saturating_sub(prompt(report.overhead, tokens))).unwrap_or(0)
+    u32::try_from(u64::from(n_ctx).saturating_sub(prompt(fixed, tokens))).unwrap_or(0)
 }
 
 /// The prompt of a chunk, with some slack: lines were counted one by one, and put together they may come out a
 /// little longer.
-fn prompt(overhead: u32, tokens: u64) -> u64 {
-    let counted = u64::from(overhead).saturating_add(tokens);
+fn prompt(fixed: u32, tokens: u64) -> u64 {
+    let counted = u64::from(fixed).saturating_add(tokens);
     counted.saturating_add(8 + counted / 64)
 }
 
-fn needed(overhead: u32, tokens: u64, context: u32) -> u64 {
-    prompt(overhead, tokens).saturating_add(u64::from(answer_tokens(tokens, context)))
+fn needed(fixed: u32, tokens: u64, context: u32) -> u64 {
+    prompt(fixed, tokens).saturating_add(u64::from(answer_tokens(tokens, context)))
 }
 
 /// How much a model of this context does well at once. A model with a small context is a small model: given as
@@ -137,11 +171,11 @@ fn comfortable(context: u32) -> u64 {
 }
 
 /// The largest chunk that fits: what is needed only grows with the chunk, so halving finds it.
-fn chunk_room(overhead: u32, context: u32) -> u64 {
+fn chunk_room(fixed: u32, context: u32) -> u64 {
     let (mut fits, mut too_large) = (0, u64::from(context) + 1);
     while fits + 1 < too_large {
         let middle = u64::midpoint(fits, too_large);
-        if needed(overhead, middle, context) <= u64::from(context) {
+        if needed(fixed, middle, context) <= u64::from(context) {
             fits = middle;
         } else {
             too_large = middle;
@@ -238,7 +272,7 @@ mod tests {
     use super::*;
 
     fn report(trained_context: u32, overhead: u32, lines: &[u32]) -> LlmCount {
-        LlmCount { trained_context, overhead, lines: lines.to_vec() }
+        LlmCount { trained_context, overhead, lines: lines.to_vec(), ..LlmCount::default() }
     }
 
     /// A small generator; the seed is in every message.
@@ -289,7 +323,7 @@ mod tests {
         assert_eq!(refusal, Refusal::LineTooLong { line: 1, tokens: 238, room: 237, context: 512 });
         assert!(refusal.to_string().starts_with("line 2 of the transcript takes 238 tokens"), "{refusal}");
         let refusal = plan(&report(512, 300, &[10]), Limits::default()).expect_err("no room");
-        assert_eq!(refusal, Refusal::NoRoom { overhead: 300, context: 512 });
+        assert_eq!(refusal, Refusal::NoRoom { fixed: 300, context: 512 });
         assert!(plan(&report(1, u32::MAX, &[u32::MAX; 3]), Limits { context: 0 }).is_err());
         assert!(plan(&report(u32::MAX, 9, &[u32::MAX - 1]), Limits { context: u32::MAX }).is_err());
     }
@@ -302,7 +336,11 @@ mod tests {
             let widest = 1 + random(&mut state, 120);
             let lines: Vec<u32> = (0..count).map(|_| random(&mut state, widest) as u32).collect();
             let context = 512 + random(&mut state, 4000) as u32;
-            let r = report(context, random(&mut state, 100) as u32, &lines);
+            let mut r = report(context, random(&mut state, 100) as u32, &lines);
+            if context >= 1024 {
+                r.thinks = random(&mut state, 4) == 0;
+                r.notes = (0..random(&mut state, 20)).map(|_| random(&mut state, 60) as u32).collect();
+            }
             let plan = plan(&r, Limits::default()).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
 
             let mut next = 0;
@@ -310,15 +348,19 @@ mod tests {
                 assert!(chunk.start == next && chunk.end > chunk.start, "seed {seed}: {plan:?}");
                 next = chunk.end;
                 let tokens: u64 = lines[chunk.clone()].iter().copied().map(u64::from).sum();
-                let whole = prompt(r.overhead, tokens) + u64::from(plan.max_tokens);
+                let whole = prompt(plan.fixed, tokens) + u64::from(plan.max_tokens);
                 assert!(whole <= u64::from(plan.n_ctx), "seed {seed}: {whole} in {plan:?}");
-                assert!(longest_answer(&r, chunk, plan.n_ctx) >= plan.max_tokens, "seed {seed}: {plan:?}");
+                assert!(longest_answer(&r, plan.fixed, chunk, plan.n_ctx) >= plan.max_tokens, "seed {seed}: {plan:?}");
             }
             assert!(next == count && plan.n_ctx <= context, "seed {seed}: {plan:?}");
+            let notes: u32 = r.notes[..plan.notes].iter().sum();
+            assert!(notes <= context / NOTES_SHARE, "seed {seed}: {plan:?}");
+            assert_eq!(plan.fixed, r.overhead + notes + plan.max_thoughts, "seed {seed}");
+            assert_eq!(plan.max_thoughts > 0, r.thinks, "seed {seed}");
 
             let sums = Sums::new(&lines);
             let longest = lines.iter().copied().max().map_or(0, u64::from);
-            let room = chunk_room(r.overhead, context).min(comfortable(context).max(longest));
+            let room = chunk_room(plan.fixed, context).min(comfortable(context).max(longest));
             let mut fewest = 0;
             let mut at = 0;
             while at < count {
@@ -331,6 +373,19 @@ mod tests {
             let least = plan.chunks.iter().map(|c| sums.of(c)).min().unwrap_or_default();
             assert!(least + fewest as u64 * widest >= share, "seed {seed}: {least} of {share} in {plan:?}");
         }
+    }
+
+    #[test]
+    fn notes_go_with_every_chunk_as_far_as_they_have_room() {
+        let with = |notes: &[u32]| {
+            let r = LlmCount { notes: notes.to_vec(), ..report(4096, 200, &[20; 400]) };
+            plan(&r, Limits::default()).expect("fits")
+        };
+        let (none, few, many) = (with(&[]), with(&[100, 200]), with(&[400, 400, 1]));
+        assert_eq!((none.notes, none.fixed), (0, 200));
+        assert_eq!((few.notes, few.fixed), (2, 500));
+        assert_eq!((many.notes, many.fixed), (1, 600), "cut behind a whole line, and nothing behind the cut");
+        assert!(few.chunks.len() >= none.chunks.len() && many.chunks.len() > none.chunks.len());
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! counts of tokens ──► chunk::plan ──► one job per chunk ──► parse ──► merge ──► Summary
-//!                          ▲                   │ cut by the token limit
-//!                          └── chunk::split ◄──┘
+//!                          ▲                   │ cut by the token limit    ▲
+//!                          └── chunk::split ◄──┘          title, summary ──┴── unite
 //! ```
 //!
 //! All of it is pure: no file, no clock, no process. Failures: [`chunk::Refusal`] when the transcript cannot be
@@ -15,16 +15,20 @@ mod headings;
 pub mod instructions;
 mod items;
 pub mod merge;
+mod meter;
 pub mod parse;
+mod unite;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 pub use chunk::{Limits, Plan, Refusal};
-pub use instructions::instructions;
+pub use instructions::{instructions, uniting_instructions};
 pub use merge::merge;
+pub use meter::Meter;
 pub use parse::parse;
+pub use unite::{Gist, Group, Step, Uniting};
 
 /// What an unknown owner or date is called.
 pub const TBD: &str = "tbd";

@@ -4,11 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use meetcap_protocol::payload::llm::{KvType, LlmSetup};
+use meetcap_protocol::payload::llm::{KvType, LlmJob, LlmSetup};
 use meetcap_supervisor::event::EventSink;
 use meetcap_supervisor::memory::{Bytes, MemoryPolicy, Release};
 use meetcap_supervisor::permit::LoadGate;
-use meetcap_supervisor::service::{Host, LlmService, ModelService, SttService, SummaryRequest};
+use meetcap_supervisor::service::{Host, LlmService, ModelService, SttService};
 use meetcap_supervisor::worker::{Deadlines, ExitClass};
 use meetcap_supervisor::{Model, WorkerPrograms};
 use meetcap_tests::figures::{Results, highest, percentile, slope};
@@ -137,11 +137,12 @@ async fn transcribe(host: &Host, model: &Path, recording: &Path) -> Gone {
 async fn summarize(host: &Host, model: &Path) -> Gone {
     let mut service = LlmService::new(host.clone(), Model::from_path(model), 1);
     let (instructions, lines) = ("Sum up.".to_owned(), vec!["We decided to close the budget.".into()]);
-    service.plan(instructions.clone(), lines.clone()).await.expect("the worker counts");
+    service.plan(instructions.clone(), Vec::new(), lines.clone()).await.expect("the worker counts");
     service.set_setup(LlmSetup { n_ctx: 512, kv: KvType::F16, gpu_layers: Some(0), map_weights: false });
     service.load_model().await.expect("the worker loads");
     let max_tokens = ANSWER_TOKENS;
-    let request = SummaryRequest { instructions, lines, max_tokens, exact: true, seed: 1, temperature: 0.2 };
+    let request =
+        LlmJob { instructions, lines, max_tokens, exact: true, seed: 1, temperature: 0.2, ..LlmJob::default() };
     service.summarize(request, |_| Ok(())).await.expect("the worker works");
     service.acknowledge().await.expect("the worker takes the acknowledgement");
     Gone::by(&mut service).await

@@ -85,6 +85,18 @@ impl Scripted for FakeStt {
     }
 }
 
+/// Of nothing.
+fn counted() -> LlmCount {
+    LlmCount { trained_context: 8192, instructed: true, overhead: 50, ..LlmCount::default() }
+}
+
+/// A summary that says what it was asked.
+fn echo(job: &LlmJob) -> String {
+    let joined = |lines: &[Spoken]| lines.iter().map(|line| line.0.as_str()).collect::<Vec<_>>().join(" / ");
+    let (subject, notes, lines) = (job.subject, joined(&job.notes), joined(&job.lines));
+    format!("## Meeting Title\nEcho\n\n## Summary\n{subject:?}; notes: {notes}; lines: {lines}\n")
+}
+
 /// Summaries.
 #[derive(Debug)]
 pub struct FakeLlm {
@@ -103,10 +115,10 @@ impl Engine for FakeLlm {
 
     fn plan(&mut self, request: &LlmPlanRequest) -> Result<LlmPlanReport, WorkerFault> {
         match request {
-            LlmPlanRequest::Count { lines, .. } => {
+            LlmPlanRequest::Count { notes, lines, .. } => {
                 self.script.act(&Step::Plan)?;
-                let lines = vec![10; lines.len()];
-                Ok(LlmPlanReport::Counted(LlmCount { trained_context: 8192, overhead: 50, lines }))
+                let (notes, lines) = (vec![10; notes.len()], vec![10; lines.len()]);
+                Ok(LlmPlanReport::Counted(LlmCount { notes, lines, ..counted() }))
             }
             LlmPlanRequest::Size { setups, .. } => {
                 let size = |index| LlmSize {
@@ -123,15 +135,24 @@ impl Engine for FakeLlm {
         Ok(loaded(&|fraction| context.progress(fraction)))
     }
 
-    fn process(&mut self, _job: &LlmJob, context: &JobContext<Llm>) -> Result<LlmOutput, WorkerFault> {
+    fn process(&mut self, job: &LlmJob, context: &JobContext<Llm>) -> Result<LlmOutput, WorkerFault> {
         let chunk = self.chunk;
         self.chunk += 1;
         self.script.act(&Step::Window(chunk))?;
-        for delta in ANSWER.split_inclusive(' ') {
+        let reply = self.script.reply(chunk, job.subject);
+        context.progress(80.0, Some(160.0));
+        let answer = match reply.map(|reply| &reply.text[..]) {
+            None => ANSWER.to_owned(),
+            Some("echo") => echo(job),
+            Some(text) => text.to_owned(),
+        };
+        for delta in answer.split_inclusive(' ') {
             context.cancel().check()?;
             context.item(LlmItem::Delta(delta.into()));
         }
-        Ok(Self::output())
+        context.progress(140.0, Some(160.0));
+        let finish = reply.map_or(Finish::EndOfText, |reply| reply.finish);
+        Ok(LlmOutput { finish, ..Self::output() })
     }
 
     fn unload(&mut self) {
@@ -141,10 +162,10 @@ impl Engine for FakeLlm {
 
 impl Scripted for FakeLlm {
     fn report() -> LlmPlanReport {
-        LlmPlanReport::Counted(LlmCount { trained_context: 8192, overhead: 50, lines: Vec::new() })
+        LlmPlanReport::Counted(counted())
     }
 
     fn output() -> LlmOutput {
-        LlmOutput { finish: Finish::EndOfText, prompt_tokens: 80, answer_tokens: 60 }
+        LlmOutput { finish: Finish::EndOfText, prompt_tokens: 80, thought_tokens: 0, answer_tokens: 60 }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use meetcap_protocol::payload::llm::{Finish, Subject};
 use meetcap_protocol::preamble::WorkerKind;
 use meetcap_protocol::{FaultKind, WorkerFault};
 
@@ -67,6 +68,29 @@ struct Line {
     number: usize,
 }
 
+/// What a summary worker answers: `answer 3: TEXT` to its fourth job, `answer parts: TEXT` whenever it is asked to unite
+/// parts. `\n` in the text is a new line; `echo` repeats what was asked; `cut …` ends at the token limit, `no-room`
+/// reads nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reply {
+    /// `None` for all jobs on parts.
+    job: Option<u64>,
+    pub(super) text: String,
+    pub(super) finish: Finish,
+}
+
+impl Reply {
+    fn parse(job: &str, text: &str) -> Self {
+        let (text, finish) = match text.split_once(' ').unwrap_or((text, "")) {
+            ("cut", text) => (text, Finish::TokenLimit),
+            ("no-room", text) => (text, Finish::NoRoom),
+            _ => (text, Finish::EndOfText),
+        };
+        let job = (job != "parts").then(|| job.parse().expect("a number of a job, or `parts`"));
+        Self { job, text: text.replace("\\n", "\n"), finish }
+    }
+}
+
 /// All lines for one role.
 #[derive(Debug, Clone, Default)]
 pub struct Script {
@@ -76,6 +100,7 @@ pub struct Script {
     windows: Option<u64>,
     /// Mebibytes that each set-up takes, as the worker tells; the last one holds for all that follow.
     sizes: Vec<u64>,
+    replies: Vec<Reply>,
     /// What survives this process.
     memory: Option<Arc<Memory>>,
 }
@@ -111,6 +136,9 @@ impl Script {
             match step {
                 "raw" => script.trick = Some(Trick::parse(action)),
                 "sizes" => script.sizes = action.split(' ').map(|mib| mib.parse().expect("mebibytes")).collect(),
+                _ if step.starts_with("answer ") => {
+                    script.replies.push(Reply::parse(&step["answer ".len()..], action));
+                }
                 "windows" => script.windows = Some(action.parse().expect("a number of windows")),
                 _ => {
                     let (times, action) = parse_times(action);
@@ -128,6 +156,12 @@ impl Script {
     /// Windows of every recording.
     pub(super) fn windows(&self) -> u64 {
         self.windows.unwrap_or(super::WINDOWS)
+    }
+
+    /// What is answered to a job, if not the usual.
+    pub(super) fn reply(&self, job: u64, subject: Subject) -> Option<&Reply> {
+        let wanted = |reply: &&Reply| reply.job.map_or(subject == Subject::Parts, |wanted| wanted == job);
+        self.replies.iter().find(wanted)
     }
 
     /// Bytes that set-up number `index` takes.

@@ -57,8 +57,12 @@ pub fn summary(program: &Path, model: &Path, setup: LlmSetup, threads: u16, prom
     let mut worker = Worker::<Llm>::start(program, &[model]);
     let instructions = "Sum up.".to_owned();
     let line = Spoken::from("we will meet on friday to talk about the budget of the next year");
-    let count =
-        LlmPlanRequest::Count { model: model.into(), instructions: instructions.clone(), lines: vec![line.clone()] };
+    let count = LlmPlanRequest::Count {
+        model: model.into(),
+        instructions: instructions.clone(),
+        notes: Vec::new(),
+        lines: vec![line.clone()],
+    };
     worker.say(&ToWorker::Plan(count));
     let counted = worker.hear(|message| match message {
         FromWorker::Planned(LlmPlanReport::Counted(count)) => Some(count.clone()),
@@ -69,7 +73,8 @@ pub fn summary(program: &Path, model: &Path, setup: LlmSetup, threads: u16, prom
     worker.say(&ToWorker::Load(LlmLoad { model: model.into(), setup, threads }));
     worker.hear(|message| matches!(message, FromWorker::Loaded(_)).then_some(()));
     let loaded = worker.watch.now();
-    let job = LlmJob { instructions, lines, max_tokens: ANSWER, exact: true, seed: 1, temperature: 0.7 };
+    let job =
+        LlmJob { instructions, lines, max_tokens: ANSWER, exact: true, seed: 1, temperature: 0.7, ..LlmJob::default() };
     worker.say(&ToWorker::Process(job));
     worker.finish(loaded)
 }
