@@ -15,8 +15,10 @@ impl ProtocolVersion {
     pub const SIZED: Self = Self(2);
     /// Notes beside the lines, room for thoughts, summaries of summaries.
     pub const UNITED: Self = Self(3);
+    /// Speech: what a decoder is told, words with times, reasons for what is dropped.
+    pub const SPEECH_OPTIONS: Self = Self(3);
     /// The version this build speaks.
-    pub const CURRENT: Self = Self::UNITED;
+    pub const CURRENT: Self = Self::SPEECH_OPTIONS;
 
     /// Takes the number found in a preamble.
     pub const fn from_wire(number: u32) -> Self {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use meetcap_protocol::Spoken;
 use meetcap_protocol::media::{self, Media};
 use thiserror::Error;
 
@@ -17,6 +18,8 @@ pub enum InputError {
     NotAudio { path: PathBuf, detail: String },
     #[error("`{}` is {name}, which is not decoded here; convert it with: ffmpeg -i INPUT -ac 1 -ar 16000 out.wav", path.display())]
     Foreign { path: PathBuf, name: &'static str },
+    #[error("`{}` cannot be used as a prompt: {detail}", path.display())]
+    Prompt { path: PathBuf, detail: &'static str },
 }
 
 /// Checks that `path` is a file that starts as audio does.
@@ -66,6 +69,36 @@ pub fn parse_language(given: &str) -> Result<String, String> {
     } else {
         Err("no language that whisper knows has this code; leave it out to have it found out".to_owned())
     }
+}
+
+/// Bytes of a prompt; the model takes the last 224 tokens of it, which are a quarter of this.
+const LONGEST_PROMPT: u64 = 4096;
+
+/// Reads the text that the speech model is to go by.
+///
+/// # Errors
+/// It cannot be read, is no text, holds none, or is too long.
+pub fn read_prompt(path: &Path) -> Result<Spoken, InputError> {
+    let unreadable = |source| InputError::Unreadable { path: path.to_path_buf(), source };
+    let unfit = |detail: &'static str| InputError::Prompt { path: path.to_path_buf(), detail };
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(unfit("it is not a regular file"));
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(LONGEST_PROMPT + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > LONGEST_PROMPT {
+        return Err(unfit("it is longer than 4096 bytes; the model takes about 200 words of it: shorten it"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| unfit("it is not UTF-8; convert it"))?;
+    if text.contains('\0') {
+        return Err(unfit("it holds a NUL; save it as plain text"));
+    }
+    let words: Vec<&str> = text.trim_start_matches('\u{feff}').split_whitespace().collect();
+    if words.is_empty() {
+        return Err(unfit("it is empty; write the names and words to expect into it"));
+    }
+    Ok(Spoken(words.join(" ")))
 }
 
 #[cfg(test)]

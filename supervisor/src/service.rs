@@ -289,6 +289,19 @@ impl<R: Role> Slot<R> {
     }
 }
 
+/// How a recording is to be written down.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SpeechOptions {
+    /// In English whatever is spoken.
+    pub translate: bool,
+    /// Names and words to expect, in a text as it could have been said just before.
+    pub prompt: Option<Spoken>,
+    /// Ways that the decoder follows at once; the likeliest alone when not given.
+    pub beam: Option<u8>,
+    /// With times for each word.
+    pub words: bool,
+}
+
 /// Speech to text.
 #[derive(Debug)]
 pub struct SttService {
@@ -297,12 +310,14 @@ pub struct SttService {
     threads: u16,
     cpu_only: bool,
     exact_tokens: Option<u32>,
+    options: SpeechOptions,
 }
 
 impl SttService {
     /// For one recording: a worker may read this model and this recording and nothing else.
     pub fn new(host: Host, model: Model, audio: PathBuf, threads: u16) -> Self {
-        Self { slot: Slot::new(host, model), audio, threads, cpu_only: false, exact_tokens: None }
+        let (slot, options) = (Slot::new(host, model), SpeechOptions::default());
+        Self { slot, audio, threads, cpu_only: false, exact_tokens: None, options }
     }
 
     /// Leaves the GPU alone from the next load on.
@@ -313,6 +328,11 @@ impl SttService {
     /// Sets what the worker heeds when memory becomes scarce, from the next load on.
     pub fn set_yields(&mut self, yields: Yields) {
         self.slot.yields = yields;
+    }
+
+    /// Sets how to write from the next recording on.
+    pub fn set_options(&mut self, options: SpeechOptions) {
+        self.options = options;
     }
 
     /// Decodes about so many tokens in each window, once and without a second try; for measurements.
@@ -333,6 +353,10 @@ impl SttService {
         let job = SttJob {
             audio: WirePath::from(self.audio.as_path()),
             language,
+            translate: self.options.translate,
+            prompt: self.options.prompt.clone(),
+            beam: self.options.beam,
+            words: self.options.words,
             first_unit,
             exact_tokens: self.exact_tokens,
         };

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::rng::Rng;
+
 /// Samples of one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mono {
@@ -13,6 +15,15 @@ impl Mono {
     /// `seconds` without a sound.
     pub fn silence(rate: u32, milliseconds: u32) -> Self {
         Self { rate, samples: vec![0; (u64::from(rate) * u64::from(milliseconds) / 1000) as usize] }
+    }
+
+    /// Noise that comes and goes four times a second, as syllables do: what is steady counts as nobody's speech.
+    pub fn syllables(rate: u32, seconds: usize, rng: &mut Rng) -> Self {
+        let quarter = rate as usize / 4;
+        let sounds = |at: usize| at % quarter < quarter * 3 / 4;
+        let mut sample = || i16::try_from(rng.below(8001)).expect("small") - 4000;
+        let samples = (0..rate as usize * seconds).map(|at| if sounds(at) { sample() } else { sample() / 40 });
+        Self { rate, samples: samples.collect() }
     }
 
     /// The whole file.

@@ -38,10 +38,9 @@ fn worker(name: &str) -> PathBuf {
     bins::find(name)
 }
 
-/// Loud enough to be taken for speech.
+/// Taken for speech.
 fn noise(room: &Room, rng: &mut Rng) -> PathBuf {
-    let samples = (0..16_000 * 40).map(|_| (rng.draw() >> 50) as i16 - 8192).collect();
-    room.file("noise.wav", Mono { rate: 16_000, samples }.to_bytes())
+    room.file("noise.wav", Mono::syllables(16_000, 40, rng).to_bytes())
 }
 
 #[test]

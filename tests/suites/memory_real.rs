@@ -40,11 +40,9 @@ fn write(room: &Room, name: &str, shape: Shape) -> PathBuf {
     path
 }
 
-/// Noise that is loud enough to be given to the model.
+/// Noise that is given to the model.
 fn noise(path: &Path, seconds: usize) {
-    let mut rng = Rng::new(5);
-    let samples = (0..16_000 * seconds).map(|_| i16::try_from(rng.below(8001)).expect("small") - 4000).collect();
-    Mono { rate: 16_000, samples }.write(path);
+    Mono::syllables(16_000, seconds, &mut Rng::new(5)).write(path);
 }
 
 /// Sums of the workers' anonymous memory in KiB, taken every ten milliseconds while `work` is done, and how many workers

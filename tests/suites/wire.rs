@@ -12,7 +12,7 @@ use meetcap_protocol::payload::llm::{
     Finish, KvType, Llm, LlmCount, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmParts, LlmPlanReport, LlmPlanRequest,
     LlmSetup, LlmSize, Subject,
 };
-use meetcap_protocol::payload::stt::{AudioInfo, DropReason, Segment, Stt, SttItem, SttJob, SttLoad, SttOutput};
+use meetcap_protocol::payload::stt::{AudioInfo, DropReason, Segment, Stt, SttItem, SttJob, SttLoad, SttOutput, Word};
 use meetcap_protocol::preamble::{Preamble, PreambleReply, Refusal};
 use meetcap_protocol::version::{BuildVersion, Older, ProtocolVersion};
 use meetcap_protocol::{
@@ -118,12 +118,20 @@ type FromLlm = Vec<(&'static str, FromWorker<Llm>)>;
 fn stt() -> (ToStt, FromStt) {
     let load = SttLoad { model: wire_path("/models/ü.bin"), threads: 4, gpu: true };
     let job = SttJob {
-        audio: wire_path("/audio/a b.wav"),
         language: Some("en".to_owned()),
+        translate: true,
+        prompt: Some("Zoë Müller, backlog".into()),
+        beam: Some(5),
+        words: true,
         first_unit: 3,
-        exact_tokens: None,
+        ..SttJob::new(wire_path("/audio/a b.wav"))
     };
-    let segment = Segment { start: 1.5, end: 2.75, text: "Grüße, all.".into(), confidence: Some(0.5) };
+    let segment = Segment {
+        confidence: Some(0.5),
+        suspect: true,
+        words: vec![Word { start: 1.5, end: 2.0, text: "Grüße,".into(), confidence: Some(0.25) }],
+        ..Segment::new(1.5, 2.75, "Grüße, all.")
+    };
     let items = vec![
         SttItem::Audio(AudioInfo { sample_rate: 44_100, channels: 2, duration: Some(61.5) }),
         SttItem::Segment(segment),
@@ -415,7 +423,7 @@ proptest! {
 
     #[test]
     fn random_text_survives_the_wire(text in ".*", start in any::<f64>().prop_filter("a time", |t| !t.is_nan())) {
-        let segment = Segment { start, end: start, text: text.into(), confidence: None };
+        let segment = Segment::new(start, start, text);
         let message = FromWorker::<Stt>::Item(SttItem::Segment(segment));
         let body = codec::encode(3, &message, codec::MAX_FROM_WORKER).expect("encoded");
         prop_assert_eq!(codec::decode::<FromWorker<Stt>>(&body, 3).expect("decoded"), message);

@@ -230,12 +230,7 @@ fn the_end_of_the_socket_ends_a_worker_in_the_middle_of_its_computation() {
             worker.hear(|message| matches!(message, FromWorker::Planned(())));
             worker.say(&ToWorker::Load(SttLoad { model: WirePath::from(model.as_path()), threads: 1, gpu: false }));
             worker.hear(|message| matches!(message, FromWorker::Loaded(_)));
-            let job = SttJob {
-                audio: WirePath::from(audio.as_path()),
-                language: Some("en".to_owned()),
-                first_unit: 0,
-                exact_tokens: None,
-            };
+            let job = SttJob { language: Some("en".to_owned()), ..SttJob::new(audio.as_path()) };
             worker.say(&ToWorker::Process(job));
             worker.hear(|message| matches!(message, FromWorker::UnitStarted { .. }));
             let began = Instant::now();

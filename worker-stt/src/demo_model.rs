@@ -8,7 +8,7 @@ use meetcap_protocol::runtime::Cancel;
 
 use crate::audio::Recording;
 use crate::native_log;
-use crate::whisper::Model;
+use crate::whisper::{Model, Options};
 use crate::window::{Window, Windower};
 
 fn demo(file: &str) -> PathBuf {
@@ -44,7 +44,8 @@ fn first_window() -> Window {
 fn a_fixed_length_is_kept_whatever_the_model_would_say() {
     let (model, window) = (model(), first_window());
     let run = |length| {
-        let settings = model.settings("en", length, &Cancel::default());
+        let options = Options { exact_tokens: length, ..Options::default() };
+        let settings = model.settings("en", &options, &Cancel::default());
         let state = model.run(settings, &window.samples).expect("it decodes");
         let tokens = state.as_iter().map(|segment| segment.n_tokens()).sum::<i32>();
         (state.full_n_segments(), tokens)

@@ -2,27 +2,31 @@
 //!
 //! ```text
 //!  recording ─► windows ─► silent?  yes ─► nothing
-//!                             no ─► whisper.cpp ─► segments, or Dropped
+//!                             no ─► whisper.cpp ─► can it be so? ─► segments, or Dropped
+//!                                       ▲      no, at most twice │
+//!                                       └── at a higher temperature
 //! ```
 //!
 //! Each window is a unit of work: started, decoded on its own, done, and the next begins when it is durable. A
 //! resumed job cuts the same windows and decodes only those that are missing, in the language that the first
-//! audible window has, so that its result does not tell that it was interrupted.
+//! window with speech has, so that its result does not tell that it was interrupted.
 //!
 //! Words leave only inside `Spoken`. Failures are those of [`crate::audio`] and [`crate::whisper`].
 
-use meetcap_protocol::payload::Spoken;
-use meetcap_protocol::payload::stt::{DropReason, Segment, Stt, SttItem, SttJob, SttLoad, SttOutput};
+use meetcap_protocol::payload::stt::{Stt, SttItem, SttJob, SttLoad, SttOutput};
 use meetcap_protocol::runtime::{Engine, JobContext, LoadContext};
 use meetcap_protocol::{FaultKind, LoadReport, WorkerFault};
 
 use crate::audio::{Damage, Recording};
-use crate::whisper::{self, Model, Piece, Settings};
+use crate::judge::{Verdict, judge};
+use crate::whisper::{self, Model, Options, Piece, Settings};
 use crate::window::{Window, Windower};
-use crate::{memory, native_log, text};
+use crate::{memory, native_log, place};
 
 /// For a recording in which nothing was heard by a model of many languages: the code for "undetermined".
 const NO_LANGUAGE: &str = "und";
+/// Where the second and the third try begin. The engine's own tries rise from there by fifths, up to 1.
+const HOTTER: [f32; 2] = [0.4, 0.8];
 
 /// whisper.cpp as a worker's engine.
 #[derive(Default)]
@@ -59,6 +63,13 @@ impl Engine for SttEngine {
             return Err(WorkerFault::new(FaultKind::Engine { code: 0 }, "no model is loaded"));
         };
         let language = model.language(job.language.as_deref())?;
+        let options = Options {
+            translate: job.translate,
+            prompt: job.prompt.clone(),
+            beam: job.beam,
+            exact_tokens: job.exact_tokens,
+        };
+        model.check(&options)?;
         let mut recording = Recording::open(&job.audio.to_path())?;
         let info = recording.info().clone();
         context.item(SttItem::Audio(info.clone()));
@@ -70,7 +81,8 @@ impl Engine for SttEngine {
             first_unit: job.first_unit,
             total: info.duration,
             language,
-            exact_tokens: job.exact_tokens,
+            options,
+            words: job.words,
             settings: None,
             damage: Vec::new(),
             said_until: 0.0,
@@ -113,7 +125,9 @@ struct Transcription<'job> {
     total: Option<f64>,
     /// Once known it stays.
     language: Option<&'static str>,
-    exact_tokens: Option<u32>,
+    options: Options,
+    /// Tell when each word was said.
+    words: bool,
     /// Made with the language.
     settings: Option<Settings>,
     /// Told within the unit in whose stretch it lies, so that it is durable with it.
@@ -153,59 +167,41 @@ impl Transcription<'_> {
     fn transcribe(&mut self, window: &Window) -> Result<(), WorkerFault> {
         let language = self.language.unwrap_or(NO_LANGUAGE);
         let cancel = self.context.cancel();
-        let length = self.exact_tokens;
-        let settings = self.settings.get_or_insert_with(|| self.model.settings(language, length, cancel));
-        let pieces = self.model.decode(settings, &window.samples)?;
+        let settings = self.settings.get_or_insert_with(|| self.model.settings(language, &self.options, cancel));
         self.said_until = self.said_until.max(window.start());
-        // Of babble everything counts.
-        let words = if length.is_some() { text::whole } else { text::spoken };
-        let segments = placed(pieces, words, window, self.said_until);
-        if segments.is_empty() {
-            let (start, end) = (window.start(), window.end());
-            self.context.item(SttItem::Dropped { start, end, reason: DropReason::NoText });
-        }
-        for segment in segments {
-            self.said_until = segment.end;
-            self.context.item(SttItem::Segment(segment));
+        let items = if self.options.exact_tokens.is_some() {
+            let pieces = self.model.decode(settings, 0.0, &window.samples)?;
+            place::whole(pieces, window, self.said_until)
+        } else {
+            let (pieces, verdict) = best_try(self.model, settings, window)?;
+            place::placed(pieces, &verdict, window, self.said_until, self.words)
+        };
+        for item in items {
+            if let SttItem::Segment(segment) = &item {
+                self.said_until = self.said_until.max(segment.end);
+            }
+            self.context.item(item);
         }
         Ok(())
     }
 }
 
-/// Pieces that hold `words`, with times of the recording: inside the window and in order, whatever the engine says.
-fn placed(pieces: Vec<Piece>, words: fn(&str) -> Option<&str>, window: &Window, mut said_until: f64) -> Vec<Segment> {
-    let mut segments = Vec::new();
-    for piece in pieces {
-        let Some(words) = words(&piece.text) else { continue };
-        let start = (window.start() + piece.start).clamp(said_until, window.end());
-        let end = (window.start() + piece.end).clamp(start, window.end());
-        said_until = end;
-        segments.push(Segment { start, end, text: Spoken::from(words), confidence: piece.confidence });
+/// Decodes a window until the text can be what was said, or nothing more is to be tried; the best of all tries.
+fn best_try(model: &Model, settings: &Settings, window: &Window) -> Result<(Vec<Piece>, Verdict), WorkerFault> {
+    let attempt = |temperature| {
+        let pieces = model.decode(settings, temperature, &window.samples)?;
+        let verdict = judge(&pieces, window);
+        Ok::<_, WorkerFault>((pieces, verdict))
+    };
+    let mut best = attempt(0.0)?;
+    for temperature in HOTTER {
+        if !best.1.is_bad() {
+            break;
+        }
+        let other = attempt(temperature)?;
+        if other.1.cost() < best.1.cost() {
+            best = other;
+        }
     }
-    segments
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn piece(start: f64, end: f64, text: &str) -> Piece {
-        Piece { start, end, text: text.to_owned(), confidence: Some(0.5) }
-    }
-
-    #[test]
-    fn times_stay_inside_the_window_and_in_order() {
-        let window = Window { index: 1, start_sample: 320_000, samples: vec![0.0; 176_000], last: true };
-        let pieces = vec![
-            piece(-1.0, 2.0, " One."),
-            piece(1.0, 1.5, " Two."),
-            piece(3.0, 2.5, "[BLANK_AUDIO]"),
-            piece(4.0, 30.0, " Three."),
-            piece(30.0, 29.0, " Four."),
-        ];
-        let segments = placed(pieces, text::spoken, &window, 20.0);
-        let times: Vec<(f64, f64)> = segments.iter().map(|segment| (segment.start, segment.end)).collect();
-        assert_eq!(times, [(20.0, 22.0), (22.0, 22.0), (24.0, 31.0), (31.0, 31.0)]);
-        assert_eq!(segments[2].text.0, "Three.");
-    }
+    Ok(best)
 }

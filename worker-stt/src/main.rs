@@ -6,12 +6,18 @@ mod audio;
 mod demo_model;
 mod engine;
 mod exact;
+mod judge;
 mod memory;
 mod model_file;
 mod native_log;
+#[cfg(test)]
+mod noise;
+mod place;
 mod text;
+mod vad;
 mod whisper;
 mod window;
+mod words;
 
 use std::process::ExitCode;
 

@@ -9,11 +9,6 @@ pub(crate) fn spoken(text: &str) -> Option<&str> {
     (text.chars().any(char::is_alphanumeric) && !is_remark).then_some(text)
 }
 
-/// The text as it is: for babble, of which everything counts.
-pub(crate) fn whole(text: &str) -> Option<&str> {
-    Some(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::spoken;

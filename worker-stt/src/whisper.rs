@@ -18,6 +18,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use meetcap_protocol::payload::Spoken;
 use meetcap_protocol::payload::stt::SttLoad;
 use meetcap_protocol::runtime::Cancel;
 use meetcap_protocol::{FaultKind, WorkerFault};
@@ -26,12 +27,15 @@ use whisper_rs::{
 };
 
 use crate::audio::SAMPLE_RATE;
+use crate::words::{self, Token, Word};
 use crate::{exact, memory, model_file};
 
 /// whisper.cpp gives nothing for less than about 110 ms; a second is long enough beyond doubt.
 const LEAST_SAMPLES: usize = SAMPLE_RATE as usize;
 /// More threads than this only wait for each other.
 const MOST_THREADS: u16 = 64;
+/// whisper.cpp has no room for more.
+const MOST_BEAMS: u8 = 8;
 const ENGLISH: &str = "en";
 /// How often the flag for cancellation is looked at.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -47,16 +51,33 @@ pub(crate) struct Model {
     languages: c_int,
 }
 
-/// One stretch of text, in seconds from the start of the window, as the engine says.
-#[derive(PartialEq)]
+/// One stretch of text, in seconds from the start of what is heard, as the engine says.
+#[derive(Clone, PartialEq)]
 pub(crate) struct Piece {
     pub(crate) start: f64,
     pub(crate) end: f64,
     pub(crate) text: String,
+    /// The text in words; none where the engine was not asked for their times.
+    pub(crate) words: Vec<Word>,
+    /// Mean probability of the tokens that are text.
     pub(crate) confidence: Option<f32>,
+    /// Mean of the logarithms of the same probabilities.
+    pub(crate) log_probability: f32,
+    /// That there is no speech in the engine's window of 30 s, as the model holds.
+    pub(crate) no_speech: f32,
 }
 
-/// How to decode; made once per job, because every language set costs a string that is never freed.
+/// What the engine is told for a whole job.
+#[derive(Clone, Default)]
+pub(crate) struct Options {
+    pub(crate) translate: bool,
+    pub(crate) prompt: Option<Spoken>,
+    pub(crate) beam: Option<u8>,
+    /// Decode so many tokens in each window; see [`exact`].
+    pub(crate) exact_tokens: Option<u32>,
+}
+
+/// How to decode; made once per job, because every language and prompt set costs a string that is never freed.
 #[derive(Clone)]
 pub(crate) struct Settings {
     parameters: FullParams<'static, 'static>,
@@ -114,21 +135,39 @@ impl Model {
         Ok(code)
     }
 
-    /// Settings for decoding in `language`, to what the model takes for the end or to so many tokens a window.
-    /// `cancel` is looked at all the time while the engine computes.
-    pub(crate) fn settings(&self, language: &'static str, length: Option<u32>, cancel: &Cancel) -> Settings {
+    /// Whether the options make sense with this model.
+    pub(crate) fn check(&self, options: &Options) -> Result<(), WorkerFault> {
+        if options.translate && !self.context.is_multilingual() {
+            let why = "the model is English-only and cannot translate; choose a multilingual model";
+            return Err(WorkerFault::new(FaultKind::ModelInvalid, why));
+        }
+        Ok(())
+    }
+
+    /// Settings for decoding in `language`. `cancel` is looked at all the time while the engine computes.
+    pub(crate) fn settings(&self, language: &'static str, options: &Options, cancel: &Cancel) -> Settings {
         let cancel = Arc::new(cancel.clone());
-        let mut parameters = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
+        let mut parameters = FullParams::new(match options.beam {
+            Some(beam) => {
+                SamplingStrategy::BeamSearch { beam_size: c_int::from(beam.clamp(1, MOST_BEAMS)), patience: -1.0 }
+            }
+            None => SamplingStrategy::Greedy { best_of: 1 },
+        });
         parameters.set_n_threads(self.threads);
         parameters.set_language(Some(language));
         parameters.set_no_context(true);
         parameters.set_suppress_blank(true);
-        parameters.set_translate(false);
+        parameters.set_translate(options.translate);
+        parameters.set_token_timestamps(options.exact_tokens.is_none());
         parameters.set_print_special(false);
         parameters.set_print_progress(false);
         parameters.set_print_realtime(false);
         parameters.set_print_timestamps(false);
-        if let Some(tokens) = length {
+        // The binding panics on a NUL.
+        if let Some(prompt) = options.prompt.as_ref().filter(|prompt| !prompt.0.contains('\0')) {
+            parameters.set_initial_prompt(&prompt.0);
+        }
+        if let Some(tokens) = options.exact_tokens {
             exact::fix_length(&mut parameters, tokens, self.context.n_text_ctx());
         }
         // The binding's own safe setter casts the closure to a wrong type.
@@ -141,23 +180,53 @@ impl Model {
         Settings { parameters, cancel }
     }
 
-    /// Decodes one window, without any memory of others.
-    pub(crate) fn decode(&self, settings: &Settings, samples: &[f32]) -> Result<Vec<Piece>, WorkerFault> {
-        let state = self.run(settings.clone(), samples)?;
-        let end_of_text = self.context.token_eot();
-        state
-            .as_iter()
-            .map(|segment| {
-                let text = segment.to_str_lossy().map_err(|error| engine_fault("segments", error))?.into_owned();
-                let (start, end) = (segment.start_timestamp() as f64 * 0.01, segment.end_timestamp() as f64 * 0.01);
-                Ok(Piece { start, end, text, confidence: confidence(&segment, end_of_text) })
+    /// Decodes one window, without any memory of others. Above a temperature of 0 tokens are drawn, by the same
+    /// random numbers each time; the engine itself raises it by fifths when it is not content.
+    pub(crate) fn decode(
+        &self,
+        settings: &Settings,
+        temperature: f32,
+        samples: &[f32],
+    ) -> Result<Vec<Piece>, WorkerFault> {
+        let mut settings = settings.clone();
+        settings.parameters.set_temperature(temperature);
+        let state = self.run(settings, samples)?;
+        state.as_iter().map(|segment| self.piece(&segment)).collect()
+    }
+
+    fn piece(&self, segment: &WhisperSegment<'_>) -> Result<Piece, WorkerFault> {
+        let unread = |error| engine_fault("segments", error);
+        let tokens = (0..segment.n_tokens())
+            .filter_map(|token| segment.get_token(token))
+            .filter(|token| token.token_id() < self.context.token_eot())
+            .map(|token| {
+                let data = token.token_data();
+                Ok(Token {
+                    bytes: token.to_bytes()?.to_vec(),
+                    start: data.t0 as f64 * 0.01,
+                    end: data.t1 as f64 * 0.01,
+                    probability: data.p,
+                    log_probability: data.plog,
+                })
             })
-            .collect()
+            .collect::<Result<Vec<Token>, WhisperError>>()
+            .map_err(unread)?;
+        let count = tokens.len().max(1) as f64;
+        let mean = |of: fn(&Token) -> f32| tokens.iter().map(|token| f64::from(of(token))).sum::<f64>() / count;
+        Ok(Piece {
+            start: segment.start_timestamp() as f64 * 0.01,
+            end: segment.end_timestamp() as f64 * 0.01,
+            text: segment.to_str_lossy().map_err(unread)?.into_owned(),
+            confidence: (!tokens.is_empty()).then(|| mean(|token| token.probability).clamp(0.0, 1.0) as f32),
+            log_probability: mean(|token| token.log_probability) as f32,
+            no_speech: segment.no_speech_probability(),
+            words: words::of(tokens),
+        })
     }
 
     /// The language spoken in a window, of those that the model knows.
     pub(crate) fn detect(&self, cancel: &Cancel, samples: &[f32]) -> Result<&'static str, WorkerFault> {
-        let mut settings = self.settings("auto", None, cancel);
+        let mut settings = self.settings("auto", &Options::default(), cancel);
         settings.parameters.set_detect_language(true);
         let state = self.run(settings, samples)?;
         let id = state.full_lang_id_from_state();
@@ -212,15 +281,6 @@ pub(crate) const fn gpu() -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// Mean probability of the tokens that are text.
-fn confidence(segment: &WhisperSegment<'_>, end_of_text: c_int) -> Option<f32> {
-    let tokens = (0..segment.n_tokens()).filter_map(|token| segment.get_token(token));
-    let (count, sum) = tokens
-        .filter(|token| token.token_id() < end_of_text)
-        .fold((0_u32, 0.0_f64), |(count, sum), token| (count + 1, sum + f64::from(token.token_probability())));
-    (count > 0).then(|| (sum / f64::from(count)).clamp(0.0, 1.0) as f32)
 }
 
 fn engine_fault(doing: &str, error: WhisperError) -> WorkerFault {

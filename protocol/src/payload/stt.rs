@@ -1,5 +1,5 @@
-//! Speech to text. The unit of work is a *window*: at most [`MAX_WINDOW`] of audio, cut where it is quiet,
-//! decoded on its own. Nothing of one window's text reaches the next, so a window can be done again, or
+//! Speech to text. The unit of work is a *window*: at most [`MAX_WINDOW`] of the recording, cut where nobody speaks,
+//! decoded on its own. What is silent in it the model does not hear, so a window may be long. Nothing of one window's text reaches the next, so a window can be done again, or
 //! skipped, without a trace in the others.
 
 use std::time::Duration;
@@ -10,11 +10,11 @@ use super::{Role, Spoken};
 use crate::message::WirePath;
 use crate::preamble::WorkerKind;
 
-/// The longest window. Whisper's own frame is 30 s; what is longer than this would make it carry text over.
-pub const MAX_WINDOW: Duration = Duration::from_secs(27);
+/// The longest window. Of a recording in which nobody speaks for long, no more than this is lost with one window.
+pub const MAX_WINDOW: Duration = Duration::from_secs(300);
 
 /// Version of the rule that cuts windows. Two transcripts made with different rules do not fit together.
-pub const WINDOW_RULE: u32 = 1;
+pub const WINDOW_RULE: u32 = 2;
 
 /// The speech-to-text phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,11 +45,35 @@ pub struct SttJob {
     pub audio: WirePath,
     /// As whisper codes it (`en`, `de`, `yue`); `None` lets the model find out.
     pub language: Option<String>,
+    /// Write in English whatever is spoken.
+    pub translate: bool,
+    /// Put before each window as if it had been said just then: names and words to expect, how to write.
+    pub prompt: Option<Spoken>,
+    /// Follow so many ways to go on at once, and take the best; one at a time, the likeliest, when not given.
+    pub beam: Option<u8>,
+    /// Tell when each word was said.
+    pub words: bool,
     /// Windows before this one are read and cut, but not transcribed.
     pub first_unit: u64,
     /// Decode about so many tokens in each window, once and without a second try: for measurements with weights
     /// that mean nothing.
     pub exact_tokens: Option<u32>,
+}
+
+impl SttJob {
+    /// From the beginning, with nothing asked for.
+    pub fn new(audio: impl Into<WirePath>) -> Self {
+        Self {
+            audio: audio.into(),
+            language: None,
+            translate: false,
+            prompt: None,
+            beam: None,
+            words: false,
+            first_unit: 0,
+            exact_tokens: None,
+        }
+    }
 }
 
 /// Streams out of a job.
@@ -58,7 +82,7 @@ pub enum SttItem {
     /// Comes first, before any unit, once the container is open; also in a job that skips windows.
     Audio(AudioInfo),
     Segment(Segment),
-    /// A stretch that gave no text although there was sound in it.
+    /// A stretch that somebody seems to speak in and that gave no text, or none that can be believed.
     Dropped {
         start: f64,
         end: f64,
@@ -89,6 +113,27 @@ pub struct Segment {
     pub text: Spoken,
     /// Mean probability of the text's tokens, between 0 and 1.
     pub confidence: Option<f32>,
+    /// Speech was found and this is what the model made of it, after every try, without being sure.
+    pub suspect: bool,
+    /// In order and within the segment; none unless asked for.
+    pub words: Vec<Word>,
+}
+
+impl Segment {
+    /// Of which nothing more is known.
+    pub fn new(start: f64, end: f64, text: impl Into<Spoken>) -> Self {
+        Self { start, end, text: text.into(), confidence: None, suspect: false, words: Vec::new() }
+    }
+}
+
+/// A word with what stands around it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Word {
+    pub start: f64,
+    pub end: f64,
+    pub text: Spoken,
+    /// Mean probability of its tokens, between 0 and 1.
+    pub confidence: Option<f32>,
 }
 
 /// Why sound gave no text.
@@ -96,6 +141,29 @@ pub struct Segment {
 pub enum DropReason {
     /// The model heard nothing it could write down.
     NoText,
+    /// The model said the same over and over.
+    Repetition,
+    /// The model holds the sound for no speech, and what it wrote for unlikely.
+    NoSpeech,
+    /// The model wrote where nobody speaks. Nothing that was said is missing.
+    Silence,
+}
+
+impl DropReason {
+    /// As files name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoText => "no_text",
+            Self::Repetition => "repetition",
+            Self::NoSpeech => "no_speech",
+            Self::Silence => "silence",
+        }
+    }
+
+    /// Something was said, as it seems, and is missing.
+    pub const fn is_loss(self) -> bool {
+        !matches!(self, Self::Silence)
+    }
 }
 
 /// The final frame.

@@ -32,6 +32,8 @@ pub enum Notice {
         language(.now.as_deref())
     )]
     ParametersChanged { before: Option<String>, now: Option<String> },
+    #[error("starting over: the earlier run was told otherwise how to write (--translate, --prompt, --beam, --words)")]
+    OptionsChanged,
     #[error("starting over: the earlier run cut the recording by rule {found}, this program uses rule {ours}")]
     WindowRuleChanged { found: u32, ours: u32 },
     #[error("the summary starts over: the earlier run used another model ({before}; now {now})")]
@@ -79,8 +81,10 @@ fn difference(before: &Header, now: &Header) -> Option<Notice> {
     if was.window_rule != is.window_rule {
         return Some(Notice::WindowRuleChanged { found: was.window_rule, ours: is.window_rule });
     }
-    (was.language != is.language)
-        .then(|| Notice::ParametersChanged { before: was.language.clone(), now: is.language.clone() })
+    if was.language != is.language {
+        return Some(Notice::ParametersChanged { before: was.language.clone(), now: is.language.clone() });
+    }
+    (was != is).then_some(Notice::OptionsChanged)
 }
 
 /// Why the chunks of an earlier run do not fit; `None` when they do.
@@ -135,6 +139,13 @@ mod tests {
         let language = Notice::ParametersChanged { before: Some("en".to_owned()), now: None };
         assert_eq!(language.to_string(), "starting over: the earlier run was for another language (en; now not given)");
         assert_eq!(changed(|now| now.parameters.language = None), over(language));
+        let options: [fn(&mut Header); 4] = [
+            |now| now.parameters.translate = true,
+            |now| now.parameters.prompt = Some(now.audio.sha256),
+            |now| now.parameters.beam = Some(5),
+            |now| now.parameters.words = true,
+        ];
+        assert!(options.into_iter().all(|change| changed(change) == over(Notice::OptionsChanged)));
         let ask = |kind, resume| verdict(kind, &Progress::default(), &header(), resume);
         assert_eq!(ask(Kind::Foreign, Resume::Auto), over(Notice::Unreadable));
         assert_eq!(ask(Kind::Journal, Resume::Auto), over(Notice::Unreadable));

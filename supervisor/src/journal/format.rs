@@ -14,7 +14,7 @@ const MAGIC: [u8; 8] = *b"\x89MCJ\r\n\x1a\n";
 pub(super) const PREAMBLE: usize = MAGIC.len() + size_of::<u32>();
 /// Length, checksum, sequence number.
 pub(super) const HEAD: usize = 4 + 4 + 8;
-/// A window of 27 s has a few KiB of text.
+/// What is heard in a window, less than 30 s, has a few KiB of text; with a time for each word, some tens.
 pub(super) const MAX_PAYLOAD: usize = 1 << 20;
 /// The smallest parts (`"",`) take eight times their length in memory; their number is limited by their commas.
 const MAX_COMMAS: usize = 16_384;

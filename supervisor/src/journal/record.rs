@@ -7,8 +7,9 @@ use jiff::tz::TimeZone;
 use meetcap_protocol::payload::stt::{AudioInfo, DropReason, Segment, SttItem, SttOutput, WINDOW_RULE};
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::{Digest, Fingerprint};
+use super::fingerprint::{Digest, Fingerprint, digest};
 use crate::models::Model;
+use crate::service::SpeechOptions;
 use crate::summary::{Gist, Group, Summary};
 
 /// One entry of the journal.
@@ -75,14 +76,21 @@ impl From<&Model> for ModelUsed {
 pub struct Parameters {
     /// As asked for; `None` lets the model find out.
     pub language: Option<String>,
+    pub translate: bool,
+    /// Of the prompt's text.
+    pub prompt: Option<Digest>,
+    pub beam: Option<u8>,
+    pub words: bool,
     /// Version of the rule that cuts windows.
     pub window_rule: u32,
 }
 
 impl Parameters {
     /// With the window rule of this build.
-    pub fn new(language: Option<String>) -> Self {
-        Self { language, window_rule: WINDOW_RULE }
+    pub fn new(language: Option<String>, options: &SpeechOptions) -> Self {
+        let SpeechOptions { translate, prompt, beam, words } = options;
+        let prompt = prompt.as_ref().map(|prompt| digest([prompt.0.as_str()]));
+        Self { language, translate: *translate, prompt, beam: *beam, words: *words, window_rule: WINDOW_RULE }
     }
 }
 
@@ -213,7 +221,7 @@ pub struct United {
 
 /// Numbers as the transcript rounds them: to where JSON gives back the same bits.
 mod tidy {
-    use meetcap_protocol::payload::stt::{AudioInfo, Segment};
+    use meetcap_protocol::payload::stt::{AudioInfo, Segment, Word};
     use serde::{Serialize, Serializer};
 
     use crate::output::tidy_seconds;
@@ -237,8 +245,19 @@ mod tidy {
             start: milliseconds(segment.start),
             end: milliseconds(segment.end),
             text: segment.text.clone(),
-            confidence: segment.confidence.filter(|c| c.is_finite()).map(thousandths),
+            confidence: share(segment.confidence),
+            suspect: segment.suspect,
+            words: segment.words.iter().map(word).collect(),
         }))
+    }
+
+    fn word(word: &Word) -> Word {
+        let (start, end) = (milliseconds(word.start), milliseconds(word.end));
+        Word { start, end, text: word.text.clone(), confidence: share(word.confidence) }
+    }
+
+    fn share(confidence: Option<f32>) -> Option<f32> {
+        confidence.filter(|c| c.is_finite()).map(thousandths)
     }
 
     /// Far behind the end of any recording, and small enough for its milliseconds to be whole.
@@ -263,7 +282,7 @@ mod tests {
     }
 
     fn segment(start: f64, end: f64, confidence: Option<f32>) -> Segment {
-        Segment { start, end, text: "secret".into(), confidence }
+        Segment { confidence, ..Segment::new(start, end, "secret") }
     }
 
     #[test]

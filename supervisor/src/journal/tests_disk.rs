@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use meetcap_protocol::payload::stt::{AudioInfo, DropReason, Segment};
+use meetcap_protocol::payload::stt::{AudioInfo, DropReason, Segment, Word};
 
 use super::fingerprint::{Fingerprint, digest};
 use super::record::{
@@ -12,6 +12,7 @@ use super::record::{
     Window,
 };
 use super::storage::Storage;
+use crate::service::SpeechOptions;
 use crate::summary::{Gist, Group, Summary};
 
 /// What can fail.
@@ -210,7 +211,7 @@ pub(super) fn header() -> Header {
     Header {
         audio: file(5_000_000, "audio"),
         stt: ModelIdentity { requested: "tiny".into(), name: "tiny".into(), file: file(77_000_000, "stt") },
-        parameters: Parameters { language: Some("en".into()), window_rule: 1 },
+        parameters: Parameters { window_rule: 1, ..Parameters::new(Some("en".into()), &SpeechOptions::default()) },
     }
 }
 
@@ -235,7 +236,10 @@ pub(super) fn united() -> United {
 fn window(unit: u64) -> Record {
     let start = unit as f64 * 27.0;
     let text = format!("words of window {unit}, \"quoted\" \n äöü \u{0} 😀");
-    let segment = Segment { start, end: start + 1.125, text: text.into(), confidence: Some(0.875) };
+    let word = Word { start, end: start + 0.5, text: "words".into(), confidence: Some(0.5) };
+    let confidence = Some(0.875);
+    let segment =
+        Segment { confidence, suspect: unit == 4, words: vec![word], ..Segment::new(start, start + 1.125, text) };
     Record::Window(Window {
         unit,
         start: Some(start),

@@ -117,9 +117,9 @@ mod speech {
     pub(super) const GRAPHS: u64 = 4;
     /// The program, and the maps from word to number and back: the same in all models.
     pub(super) const PROGRAM_AND_WORDS: Bytes = Bytes::kib(9_350);
-    /// A window of 27 s of samples, twice (the worker's and the computing thread's), its mel spectrogram with the
+    /// Samples of a window of 29.5 s, twice (the worker's and the computing thread's), its mel spectrogram with the
     /// silence behind it, and what decoding keeps for each word of the vocabulary; without the encoder's input.
-    pub(super) const AUDIO: Bytes = Bytes::kib(8_100);
+    pub(super) const AUDIO: Bytes = Bytes::kib(8_500);
     /// Tokens before the first word: start, language, task, and one more.
     pub(super) const PROMPT: u64 = 4;
     /// A pass that ends early hands its text to the next one as its prompt, and probabilities of the whole vocabulary

@@ -132,13 +132,15 @@ fn is_time(seconds: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{segment, transcript};
-    use super::super::{ModelStretch, Speaker, Stretch, SttUsed};
+    use super::super::{ModelStretch, Speaker, Stretch, SttUsed, Word};
     use super::*;
 
     fn full() -> Transcript {
         let mut second = segment(1, 2.5, 4.0, "Grüße — \"ok\"");
         second.speaker_id = Some(1);
         second.confidence = Some(0.92);
+        second.suspect = true;
+        second.words = vec![Word { start: 2.5, end: 3.0, text: "Grüße".into(), confidence: Some(0.5) }];
         Transcript {
             language: "de".into(),
             duration: 4.0,
@@ -151,8 +153,8 @@ mod tests {
             },
             speakers: Some(vec![Speaker { id: 1, label: "Speaker 2".into() }]),
             diarization_enabled: Some(true),
-            gaps: vec![Stretch { start: 1.0, end: 2.0, reason: "damaged".into() }],
-            dropped: vec![Stretch { start: 2.0, end: 2.5, reason: "suspect".into() }],
+            gaps: vec![Stretch { start: 1.0, end: 2.0, reason: "damaged".into(), suspect: false }],
+            dropped: vec![Stretch { start: 2.0, end: 2.5, reason: "repetition".into(), suspect: true }],
             ..transcript(vec![segment(0, 0.0, 1.25, "Hallo."), second])
         }
     }
@@ -171,6 +173,8 @@ mod tests {
         assert!(json.contains("\"engine\": \"whisper.cpp\",\n    \"model_name\""), "{json}");
         assert!(json.contains("\"id\": 0,\n      \"start\": 0.0,\n      \"end\": 1.25,\n      \"text\": \"Hallo.\""));
         assert!(json.contains("\"speaker_id\": null,\n      \"confidence\": null\n"));
+        assert!(json.contains("\"confidence\": 0.92,\n      \"suspect\": true,\n      \"words\": [\n"), "{json}");
+        assert!(json.contains("\"reason\": \"repetition\",\n      \"suspect\": true\n"), "{json}");
         assert!(json.contains("Grüße — \\\"ok\\\"") && json.ends_with("}\n"));
     }
 
@@ -180,6 +184,8 @@ mod tests {
         let top = "audio_path sample_rate language segments duration stt";
         assert_eq!(keys_in_order(&json, "  ").join(" "), top);
         assert!(!json.contains("models"));
+        let json = render(&transcript(vec![segment(0, 0.0, 1.0, "Yes.")]));
+        assert!(!json.contains("words") && !json.contains("suspect"), "{json}");
     }
 
     #[test]

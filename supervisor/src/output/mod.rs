@@ -52,7 +52,7 @@ pub struct Transcript {
     /// Stretches that could not be decoded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Stretch>,
-    /// Stretches with sound that gave no text.
+    /// Stretches with sound that gave no text, or none that could be believed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<Stretch>,
 }
@@ -71,6 +71,25 @@ pub struct Segment {
     /// From 0; shown to people as `Speaker 1` and up.
     #[serde(default)]
     pub speaker_id: Option<u32>,
+    /// Between 0 and 1.
+    #[serde(default)]
+    pub confidence: Option<f32>,
+    /// The model was not sure of it after every try.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub suspect: bool,
+    /// Where asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<Word>,
+}
+
+/// A word and the marks around it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Word {
+    #[serde(serialize_with = "seconds")]
+    pub start: f64,
+    #[serde(serialize_with = "seconds")]
+    pub end: f64,
+    pub text: Spoken,
     /// Between 0 and 1.
     #[serde(default)]
     pub confidence: Option<f32>,
@@ -111,6 +130,9 @@ pub struct Stretch {
     pub end: f64,
     /// For people; never words of the recording.
     pub reason: String,
+    /// Somebody speaks there, as far as could be found out, and what was said is missing.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub suspect: bool,
 }
 
 /// Somebody who speaks in the recording.
@@ -130,9 +152,22 @@ impl Transcript {
     pub fn push(&mut self, heard: &stt::Segment) {
         let start = tidy_seconds(heard.start);
         let end = tidy_seconds(heard.end).max(start);
-        let confidence = heard.confidence.filter(|c| c.is_finite()).map(|c| tidy_confidence(c.clamp(0.0, 1.0)));
-        let text = Spoken(text::one_line(&heard.text.0));
-        self.segments.push(Segment { id: self.segments.len() as u64, start, end, text, speaker_id: None, confidence });
+        let word = |word: &stt::Word| {
+            let start = tidy_seconds(word.start);
+            let end = tidy_seconds(word.end).max(start);
+            let text = Spoken(text::one_line(&word.text.0));
+            Word { start, end, text, confidence: tidy_confidence(word.confidence) }
+        };
+        self.segments.push(Segment {
+            id: self.segments.len() as u64,
+            start,
+            end,
+            text: Spoken(text::one_line(&heard.text.0)),
+            speaker_id: None,
+            confidence: tidy_confidence(heard.confidence),
+            suspect: heard.suspect,
+            words: heard.words.iter().map(word).collect(),
+        });
     }
 
     /// True when no segment holds a word.
@@ -150,8 +185,13 @@ pub fn tidy_seconds(seconds: f64) -> f64 {
     if seconds.is_finite() { (seconds.clamp(0.0, LONGEST) * 1000.0).round() / 1000.0 } else { 0.0 }
 }
 
-fn tidy_confidence(confidence: f32) -> f32 {
-    (confidence * 1000.0).round() / 1000.0
+fn tidy_confidence(confidence: Option<f32>) -> Option<f32> {
+    confidence.filter(|c| c.is_finite()).map(|c| (c.clamp(0.0, 1.0) * 1000.0).round() / 1000.0)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A time in JSON is always a number: what is not one would be written as `null` and could not be read back.
@@ -165,7 +205,7 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn segment(id: u64, start: f64, end: f64, text: &str) -> Segment {
-        Segment { id, start, end, text: text.into(), speaker_id: None, confidence: None }
+        Segment { id, start, end, text: text.into(), ..Segment::default() }
     }
 
     pub(crate) fn transcript(segments: Vec<Segment>) -> Transcript {
@@ -173,7 +213,7 @@ pub(crate) mod tests {
     }
 
     fn heard(start: f64, end: f64, text: &str, confidence: Option<f32>) -> stt::Segment {
-        stt::Segment { start, end, text: text.into(), confidence }
+        stt::Segment { confidence, ..stt::Segment::new(start, end, text) }
     }
 
     #[test]

@@ -103,8 +103,8 @@ mod tests {
     fn a_missing_part_shows_in_its_place() {
         let mut t = transcript(vec![segment(0, 0.0, 1.0, "One."), segment(1, 60.0, 61.0, "Two.")]);
         t.gaps = vec![
-            Stretch { start: 27.0, end: 54.0, reason: "worker_died".into() },
-            Stretch { start: 3_700.0, end: 3_727.0, reason: "worker_died".into() },
+            Stretch { start: 27.0, end: 54.0, reason: "worker_died".into(), suspect: false },
+            Stretch { start: 3_700.0, end: 3_727.0, reason: "worker_died".into(), suspect: false },
         ];
         let text = render(&t);
         assert_eq!(text, "One.\n[missing from 00:27 to 00:54]\nTwo.\n[missing from 1:01:40 to 1:02:07]\n");

@@ -8,6 +8,7 @@ use crate::config::Device;
 use crate::journal::Resume;
 use crate::models::Model;
 use crate::output::Format;
+use crate::service::SpeechOptions;
 
 /// A recording to be transcribed and, if a model is given, summarised.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct Job {
     pub formats: Vec<Format>,
     /// Two-letter code; found out by the model when not given.
     pub language: Option<String>,
+    /// How to write it down.
+    pub speech: SpeechOptions,
     pub seed: u32,
     /// Threads an engine computes with.
     pub threads: u16,
@@ -72,6 +75,7 @@ impl Job {
             output_dir: None,
             formats: Format::DEFAULT.to_vec(),
             language: None,
+            speech: SpeechOptions::default(),
             seed: 0,
             threads: default_threads(),
             resume: Resume::Auto,

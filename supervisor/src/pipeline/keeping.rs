@@ -7,11 +7,12 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
+use super::Job;
 use crate::errors::JobError;
 use crate::event::EventSink;
 use crate::journal::{
-    AppendError, Chunk, Header, Journal, JournalError, LlmHeader, Misplaced, Opened, Progress, Record, Resume,
-    fingerprint, path_in,
+    AppendError, Chunk, Header, Journal, JournalError, LlmHeader, Misplaced, ModelIdentity, Opened, Parameters,
+    Progress, Record, Resume, fingerprint, path_in,
 };
 use crate::output::OutputNames;
 
@@ -167,14 +168,14 @@ fn cause(error: &dyn std::error::Error) -> String {
     error.source().map(|cause| format!(" ({cause})")).unwrap_or_default()
 }
 
-/// The header for a recording and a speech model.
+/// The header for a recording, a speech model and how to write.
 ///
 /// # Errors
 /// Either file cannot be read.
-pub(super) fn header(audio: &Path, model: &crate::models::Model, language: Option<String>) -> std::io::Result<Header> {
+pub(super) fn header(audio: &Path, job: &Job) -> std::io::Result<Header> {
     Ok(Header {
         audio: fingerprint(audio)?,
-        stt: crate::journal::ModelIdentity::new(model, fingerprint(&model.path)?),
-        parameters: crate::journal::Parameters::new(language),
+        stt: ModelIdentity::new(&job.stt, fingerprint(&job.stt.path)?),
+        parameters: Parameters::new(job.language.clone(), &job.speech),
     })
 }

@@ -364,7 +364,7 @@ async fn run_phases(
     names: &OutputNames,
 ) -> (Result<(), JobError>, Option<Keeping>) {
     let unreadable = |source| JobError::Input(input::InputError::Unreadable { path: job.audio.clone(), source });
-    let opened = keeping::header(audio, &job.stt, job.language.clone())
+    let opened = keeping::header(audio, job)
         .map_err(unreadable)
         .and_then(|header| Keeping::open(names, &header, job.resume, run.host.events.clone()));
     let mut keeping = match opened {

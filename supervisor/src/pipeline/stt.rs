@@ -27,6 +27,12 @@ use crate::worker::Update;
 
 /// Why a window is missing, in transcript.json.
 const GAP_REASON: &str = "worker_died";
+/// What the user is told of stretches without text.
+const LOSSES: [(DropReason, &str, &str); 3] = [
+    (DropReason::NoText, "no_text", "there is sound, but the model found no words in it"),
+    (DropReason::NoSpeech, "no_text", "there is sound, but the model holds it for no speech"),
+    (DropReason::Repetition, "repetition", "the model said the same over and over; its text is left out"),
+];
 /// The engine's name where no worker was needed any more.
 const ENGINE: &str = "whisper.cpp";
 
@@ -54,6 +60,7 @@ pub(super) async fn phase(
         service.set_yields(rungs.yields(&run.host.memory));
         // Where no device was asked for, the worker computes where it was built to.
         service.set_cpu_only(job.resources.device.is_some() && !on_gpu);
+        service.set_options(job.speech.clone());
         service.set_exact_tokens(job.resources.exact.map(|exact| exact.window_tokens));
         let mut recovery = Recovery::new(Phase::Stt, RestartLimits::default());
         run.sign.with(|sign| sign.working(Phase::Stt, &model.name, None));
@@ -166,12 +173,17 @@ fn tell_findings(run: &mut Run, keeping: &mut Keeping, transcript: &Transcript) 
         let (start, end) = (clock(stretch.start), clock(stretch.end));
         run.warn("gap", format!("{start} to {end} is missing in the transcript: the worker died of it twice"));
     }
-    for stretch in &transcript.dropped {
-        let (start, end) = (clock(stretch.start), clock(stretch.end));
-        run.warn("no_text", format!("{start} to {end}: there is sound, but the model found no words in it"));
+    for (reason, code, why) in LOSSES {
+        let lost: Vec<&Stretch> = transcript.dropped.iter().filter(|stretch| stretch.reason == reason.name()).collect();
+        let Some(first) = lost.first() else { continue };
+        let (start, end) = (clock(first.start), clock(first.end));
+        let more = if lost.len() > 1 { format!(" and {} more stretches", lost.len() - 1) } else { String::new() };
+        run.warn(code, format!("{start} to {end}{more}: {why}"));
     }
     if transcript.is_empty() {
-        run.warn("no_speech", "no speech was found; the transcript is empty");
+        let found = transcript.dropped.iter().any(|stretch| stretch.suspect);
+        let message = if found { "no words were found in what may be speech" } else { "no speech was found" };
+        run.warn("no_speech", format!("{message}; the transcript is empty"));
     }
 }
 
@@ -315,15 +327,15 @@ impl<'run> Listener<'run> {
             model_requested: model.requested.clone(),
             models: stretches(progress, self.transcript.duration),
         };
-        let gap = |gap: &Gap| Stretch { start: gap.start, end: gap.end, reason: gap.reason.clone() };
+        let gap = |gap: &Gap| Stretch { start: gap.start, end: gap.end, reason: gap.reason.clone(), suspect: false };
         self.transcript.gaps = progress.gaps.iter().map(gap).collect();
         let dropped = progress.windows.iter().flat_map(|window| &window.dropped);
         self.transcript.dropped = dropped
-            .map(|dropped| {
-                let reason = match dropped.reason {
-                    DropReason::NoText => "no_text",
-                };
-                Stretch { start: dropped.start, end: dropped.end, reason: reason.to_owned() }
+            .map(|dropped| Stretch {
+                start: dropped.start,
+                end: dropped.end,
+                reason: dropped.reason.name().to_owned(),
+                suspect: dropped.reason.is_loss(),
             })
             .collect();
         (self.transcript, self.keeping)

@@ -37,7 +37,10 @@ impl Engine for EightHours {
             for segment in 0..SEGMENTS {
                 let start = start + segment as f64 * 3.375;
                 let text = Spoken(format!("{SENTENCE} Item {segment} of part {window}."));
-                context.item(SttItem::Segment(Segment { start, end: start + 3.0, text, confidence: Some(0.9) }));
+                context.item(SttItem::Segment(Segment {
+                    confidence: Some(0.9),
+                    ..Segment::new(start, start + 3.0, text)
+                }));
             }
             context.progress(start + WINDOW, Some(duration));
             context.unit_done(window)?;

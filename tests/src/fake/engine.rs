@@ -64,7 +64,13 @@ impl Engine for FakeStt {
             self.script.act(&Step::Window(window))?;
             context.cancel().check()?;
             let text = Spoken(window_text(window));
-            context.item(SttItem::Segment(Segment { start, end: start + 1.0, text, confidence: Some(0.5) }));
+            match self.script.drops(window) {
+                Some(reason) => context.item(SttItem::Dropped { start, end: start + 1.0, reason }),
+                None => {
+                    let segment = Segment { confidence: Some(0.5), ..Segment::new(start, start + 1.0, text) };
+                    context.item(SttItem::Segment(segment));
+                }
+            }
             context.progress(start + 1.0, Some(duration));
             context.unit_done(window)?;
         }

@@ -13,6 +13,7 @@
 //!
 //! An action after `once` or `times K` is done so often over all workers that use the script, so that a restarted
 //! worker fares better; what they did is in [`log_of`] the script. `windows: N` gives the recording N windows;
+//! `drops: N REASON` drops the text of window N;
 //! `sizes: A B …` are the mebibytes that a summary model says its set-ups take.
 
 mod engine;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meetcap_protocol::payload::llm::{Finish, Subject};
+use meetcap_protocol::payload::stt::DropReason;
 use meetcap_protocol::preamble::WorkerKind;
 use meetcap_protocol::{FaultKind, WorkerFault};
 
@@ -98,6 +99,8 @@ pub struct Script {
     lines: Vec<Line>,
     trick: Option<Trick>,
     windows: Option<u64>,
+    /// Windows whose text is dropped, and why.
+    drops: Vec<(u64, DropReason)>,
     /// Mebibytes that each set-up takes, as the worker tells; the last one holds for all that follow.
     sizes: Vec<u64>,
     replies: Vec<Reply>,
@@ -136,6 +139,10 @@ impl Script {
             match step {
                 "raw" => script.trick = Some(Trick::parse(action)),
                 "sizes" => script.sizes = action.split(' ').map(|mib| mib.parse().expect("mebibytes")).collect(),
+                "drops" => {
+                    let (window, reason) = action.split_once(' ').expect("a window and a reason");
+                    script.drops.push((window.parse().expect("a number of a window"), parse_reason(reason)));
+                }
                 _ if step.starts_with("answer ") => {
                     script.replies.push(Reply::parse(&step["answer ".len()..], action));
                 }
@@ -162,6 +169,11 @@ impl Script {
     pub(super) fn reply(&self, job: u64, subject: Subject) -> Option<&Reply> {
         let wanted = |reply: &&Reply| reply.job.map_or(subject == Subject::Parts, |wanted| wanted == job);
         self.replies.iter().find(wanted)
+    }
+
+    /// Why the text of a window is dropped.
+    pub(super) fn drops(&self, window: u64) -> Option<DropReason> {
+        self.drops.iter().find(|(dropped, _)| *dropped == window).map(|(_, reason)| *reason)
     }
 
     /// Bytes that set-up number `index` takes.
@@ -243,6 +255,11 @@ fn parse_action(action: &str) -> Action {
         "say" => Action::Say,
         _ => panic!("unknown action: {action}"),
     }
+}
+
+fn parse_reason(name: &str) -> DropReason {
+    let all = [DropReason::NoText, DropReason::Repetition, DropReason::NoSpeech, DropReason::Silence];
+    all.into_iter().find(|reason| reason.name() == name).unwrap_or_else(|| panic!("unknown reason: {name}"))
 }
 
 fn parse_fault(kind: &str) -> FaultKind {

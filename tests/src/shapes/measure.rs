@@ -47,7 +47,7 @@ pub fn speech(program: &Path, model: &Path, audio: &Path, threads: u16, exact_to
     worker.say(&ToWorker::Load(SttLoad { model: model.into(), threads, gpu: false }));
     worker.hear(|message| matches!(message, FromWorker::Loaded(_)).then_some(()));
     let loaded = worker.watch.now();
-    let job = SttJob { audio: audio.into(), language: Some("en".to_owned()), first_unit: 0, exact_tokens };
+    let job = SttJob { language: Some("en".to_owned()), exact_tokens, ..SttJob::new(audio) };
     worker.say(&ToWorker::Process(job));
     worker.finish(loaded)
 }

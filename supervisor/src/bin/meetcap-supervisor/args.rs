@@ -101,6 +101,18 @@ pub(crate) struct RunArgs {
     /// Language spoken, as whisper's code (en, de, ja, …) [default: found out by the model]
     #[arg(long, value_name = "L", value_parser = meetcap_supervisor::input::parse_language)]
     pub(crate) language: Option<String>,
+    /// Write in English whatever is spoken
+    #[arg(long)]
+    pub(crate) translate: bool,
+    /// Text with names and words to expect, as it could have been said before
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prompt: Option<PathBuf>,
+    /// Ways that the speech model follows at once, at most 8: slower, sometimes better [default: the likeliest alone]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) beam: Option<u8>,
+    /// Put the times of every word into the JSON transcript
+    #[arg(long)]
+    pub(crate) words: bool,
     /// Forms of the transcript: txt, json, srt, vtt, with commas between them
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "txt,json")]
     pub(crate) format: Vec<Format>,

@@ -17,10 +17,12 @@ use std::process;
 
 use clap::Parser;
 use meetcap_supervisor::config::{self, Arguments, Config};
+use meetcap_supervisor::input::read_prompt;
 use meetcap_supervisor::journal::Resume;
 use meetcap_supervisor::memory::MemoryPolicy;
 use meetcap_supervisor::models::find_in_folder;
 use meetcap_supervisor::output::{Format, OutputNames};
+use meetcap_supervisor::service::SpeechOptions;
 use meetcap_supervisor::{
     ExitCode, Job, Model, Resources, Stop, SummarizeJob, Supervisor, WorkerPrograms, default_threads,
 };
@@ -148,6 +150,9 @@ async fn run(args: RunArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
     let stt = setup.model(own.stt.as_deref(), Wanted::Speech)?;
     let llm = if args.no_summary { None } else { Some(setup.model(own.llm.as_deref(), Wanted::Summary)?) };
     refuse_clashes(&args.audio, args.output.as_deref())?;
+    let prompt = args.prompt.as_deref().map(read_prompt).transpose();
+    let prompt = prompt.map_err(|error| Refusal::new(ExitCode::Usage, error.to_string()))?;
+    let speech = SpeechOptions { translate: args.translate, prompt, beam: args.beam, words: args.words };
     let jobs = args.audio.iter().map(|audio| Job {
         audio: audio.clone(),
         stt: stt.clone(),
@@ -155,6 +160,7 @@ async fn run(args: RunArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
         output_dir: args.output.clone(),
         formats: unique(&args.format),
         language: own.language.clone(),
+        speech: speech.clone(),
         seed: args.common.seed,
         threads: setup.threads(),
         resume: args.resume.into(),
@@ -231,17 +237,14 @@ async fn run_demo(args: DemoArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
             .keep(),
     };
     let job = Job {
-        audio: material.recording,
-        stt: material.stt,
         llm: Some(material.llm),
         output_dir: Some(folder.clone()),
-        formats: Format::DEFAULT.to_vec(),
-        language: None,
         seed: args.common.seed,
         // The tiny models gain nothing from a second thread and lose much on a busy machine.
         threads: args.common.threads.unwrap_or(1),
         resume: Resume::Never,
         resources: setup.resources(),
+        ..Job::new(material.recording, material.stt)
     };
     let code = run_one(&setup, &job, &args.common, render::Detail::Demo, stop).await;
     if !told && args.common.events.is_none() {
