@@ -69,7 +69,7 @@ fn long_silences_hold_no_words_and_change_none() {
 
 #[test]
 fn a_recording_of_noise_has_no_words_and_no_summary() {
-    for level in [300, 3_000, 20_000] {
+    for level in [300, 3_000, 15_000] {
         let room = Room::new();
         steady_noise(40, level).write(&room.path("noise.wav"));
         let finished = demo(&room).args(["--events", "jsonl", "noise.wav"]).run().expect_code(0);

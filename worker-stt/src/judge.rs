@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn what_is_unlikely_is_suspect_and_no_speech_when_the_model_hears_none() {
         let unlikely = Piece { log_probability: -1.2, ..piece(2.0, 3.0, " Perhaps.") };
-        assert_eq!(fates(&[unlikely.clone()]), [Fate::Suspect]);
+        assert_eq!(fates(std::slice::from_ref(&unlikely)), [Fate::Suspect]);
         assert_eq!(fates(&[Piece { no_speech: 0.7, ..unlikely }]), [Fate::Dropped(DropReason::NoSpeech)]);
         assert_eq!(fates(&[Piece { no_speech: 0.7, ..piece(2.0, 3.0, " Sure.") }]), [Fate::Kept]);
         assert_eq!(fates(&[piece(2.0, 3.0, " [BLANK_AUDIO]"), piece(2.0, 3.0, " ...")]), [Fate::Nothing; 2]);

@@ -241,7 +241,7 @@ mod tests {
 
     /// Syllables: so many seconds of noise that comes and goes four times a second.
     fn voice(seconds: f64, level: f32, seed: u64) -> Vec<f32> {
-        stretches(&vec![(0.18, level), (0.07, level / 30.0)].repeat((seconds * 4.0) as usize), seed)
+        stretches(&[(0.18, level), (0.07, level / 30.0)].repeat((seconds * 4.0) as usize), seed)
     }
 
     fn over(noise: f32, mut samples: Vec<f32>) -> Vec<f32> {

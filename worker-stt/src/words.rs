@@ -39,11 +39,12 @@ pub(crate) fn of(tokens: Vec<Token>) -> Vec<Word> {
     let mut open: Vec<Token> = Vec::new();
     for token in tokens {
         if begins_word(&open, &token) {
-            words.extend(word(std::mem::take(&mut open)));
+            words.extend(word(&open));
+            open.clear();
         }
         open.push(token);
     }
-    words.extend(word(open));
+    words.extend(word(&open));
     words
 }
 
@@ -56,7 +57,7 @@ fn begins_word(open: &[Token], token: &Token) -> bool {
     after_unspaced || (first == ' ' || is_unspaced(first) || torn) && !before.trim().is_empty()
 }
 
-fn word(tokens: Vec<Token>) -> Option<Word> {
+fn word(tokens: &[Token]) -> Option<Word> {
     let (first, last) = (tokens.first()?, tokens.last()?);
     let (start, end) = (first.start, last.end.max(first.start));
     let confidence = tokens.iter().map(|token| token.probability).sum::<f32>() / tokens.len() as f32;
