@@ -26,12 +26,15 @@ pub mod figures;
 pub mod frames;
 #[cfg(target_os = "linux")]
 pub mod hog;
+#[cfg(unix)]
+pub mod long;
 pub mod meeting;
 pub mod parts;
 #[cfg(target_os = "linux")]
 pub mod proc;
 #[cfg(unix)]
 pub mod processes;
+pub mod recall;
 pub mod rng;
 #[cfg(unix)]
 pub mod room;

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use meetcap_tests::meeting::{self, Said, Sentence};
+use meetcap_tests::meeting::{self, Sentence};
+use meetcap_tests::recall::Recall;
 use meetcap_tests::rng::Rng;
 use meetcap_tests::room::Room;
 use meetcap_tests::speech::speak;
@@ -13,34 +14,6 @@ use meetcap_tests::wer::WordErrors;
 const MEETINGS: usize = 20;
 const LONG_MEETINGS: usize = 24;
 const LIMIT: Duration = Duration::from_secs(240);
-
-/// Items that were said, and those of them that a summary has.
-#[derive(Debug, Default)]
-struct Recall {
-    said: usize,
-    found: usize,
-    missing: Vec<String>,
-}
-
-impl Recall {
-    fn count(&mut self, meeting: &[Sentence], summary: &str) {
-        let lines: Vec<String> = summary.split("## Full Transcript").next().unwrap_or("").lines().map(normal).collect();
-        for sentence in meeting {
-            let (Said::Action(line) | Said::Decision(line)) = &sentence.said else { continue };
-            self.said += 1;
-            if lines.contains(&normal(line)) {
-                self.found += 1;
-            } else {
-                self.missing.push(line.clone());
-            }
-        }
-    }
-}
-
-/// Case, blanks and the end of a line do not count.
-fn normal(line: &str) -> String {
-    line.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
-}
 
 #[test]
 fn twenty_meetings_are_heard_and_summarised() {
@@ -68,10 +41,10 @@ fn twenty_meetings_are_heard_and_summarised() {
         errors += these;
         recall.count(meeting, &room.text(&format!("{name}.summary.md")));
     }
-    println!("{errors:?}, {:.2} %; {} of {} items", errors.percent(), recall.found, recall.said);
+    println!("{errors:?}, {:.2} %; items: {:?}", errors.percent(), recall.both());
     println!("missing: {:#?}; took {:?}", recall.missing, finished.took);
     assert!(errors.percent() <= 2.0, "{errors:?}");
-    assert!(recall.found * 100 >= recall.said * 90, "{recall:#?}");
+    assert!(recall.both().percent() >= 90.0, "{recall:#?}");
 }
 
 #[test]
@@ -89,8 +62,8 @@ fn a_meeting_of_sixty_sentences_keeps_its_decisions_and_tasks() {
         let _ = command.arg(format!("{number}.txt")).run().expect_code(0);
         recall.count(&meeting, &room.text(&format!("{number}.summary.md")));
     }
-    println!("{} of {} items; missing: {:#?}", recall.found, recall.said, recall.missing);
-    assert!(recall.found * 100 >= recall.said * 90, "{recall:#?}");
+    println!("{:?}; missing: {:#?}", recall.both(), recall.missing);
+    assert!(recall.both().percent() >= 90.0, "{recall:#?}");
 }
 
 #[test]
