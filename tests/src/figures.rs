@@ -28,7 +28,11 @@ pub struct Results {
 impl Results {
     /// For a criterion of `supervisor/docs/specification.md`, measured by this part of the benchmarks.
     pub fn new(criterion: u8, name: &'static str, part: &str) -> Self {
-        let command = format!("cargo xtask bench --part {part}");
+        Self::by_hand(criterion, name, format!("cargo xtask bench --part {part}"))
+    }
+
+    /// Measured by this command.
+    pub fn by_hand(criterion: u8, name: &'static str, command: String) -> Self {
         Self { criterion, name, command, machine: machine(), figures: Vec::new(), notes: Vec::new() }
     }
 

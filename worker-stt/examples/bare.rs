@@ -1,13 +1,17 @@
 //! whisper.cpp without anything of this project's around it: what one process costs that loads a model and uses it. The
-//! benchmark `pair` compares the supervisor with it.
+//! benchmarks `pair` and `oneshot` compare the supervisor with it.
 //!
 //! ```text
-//! bare-stt MODEL RECORDING.wav TOKENS THREADS
+//! bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone]
 //! ```
 //!
 //! Prints `loaded`, decodes the recording (16 bits, one channel, 16 kHz) in windows of at most 27 s with so many tokens
 //! each, as the worker does with the same order, prints `done`, and then holds everything until standard input closes.
 //! One state serves all windows: the least that a program can do with.
+//!
+//! With `whole` the recording is given to the engine in one call instead, which walks through it in windows of 30 s with
+//! so many tokens each and hands every window the text before it, as it does by itself; with `whole-alone` it does not
+//! hand it on.
 
 #[path = "../src/exact.rs"]
 mod exact;
@@ -21,11 +25,12 @@ use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextPar
 const WINDOW: usize = 27 * 16_000;
 /// Of a WAV file without extras.
 const HEAD: usize = 44;
-const USAGE: &str = "usage: bare-stt MODEL RECORDING.wav TOKENS THREADS";
+const USAGE: &str = "usage: bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone]";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [model, recording, tokens, threads] = arguments.as_slice() else { return Err(USAGE.into()) };
+    let (arguments, how) = arguments.split_at_checked(4).ok_or(USAGE)?;
+    let [model, recording, tokens, threads] = arguments else { return Err(USAGE.into()) };
     let mut parameters = WhisperContextParameters::new();
     parameters.use_gpu(false);
     let context = WhisperContext::new_with_params(model, parameters)?;
@@ -42,7 +47,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     parameters.set_print_timestamps(false);
     exact::fix_length(&mut parameters, tokens.parse()?, context.n_text_ctx());
     let samples = samples(recording)?;
-    for window in samples.chunks(WINDOW) {
+    let window = match how {
+        [] => WINDOW,
+        [how] if how == "whole" => samples.len(),
+        [how] if how == "whole-alone" => {
+            parameters.set_n_max_text_ctx(0);
+            samples.len()
+        }
+        _ => return Err(USAGE.into()),
+    };
+    for window in samples.chunks(window) {
         state.full(parameters.clone(), window)?;
     }
     println!("done");

@@ -18,6 +18,8 @@ const ROOM: u16 = 5;
 pub fn write(plan: &[Stretch], pool: &[Piece], path: &Path) {
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg.args(["-nostdin", "-v", "error", "-y", "-f", "s16le", "-ar", &RATE.to_string(), "-ac", "1", "-i", "pipe:0"]);
+    // Without these there is a note about ffmpeg in the file, and the head of a WAV file is longer than it need be.
+    ffmpeg.args(["-map_metadata", "-1", "-fflags", "+bitexact", "-flags", "+bitexact"]);
     ffmpeg.arg(path).stdin(Stdio::piped());
     let mut child = ffmpeg.spawn().unwrap_or_else(|error| panic!("ffmpeg is needed to make recordings: {error}"));
     let mut to = BufWriter::with_capacity(1 << 16, child.stdin.take().expect("a pipe"));

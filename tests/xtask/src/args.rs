@@ -32,6 +32,11 @@ pub(crate) enum Command {
         install: Install,
         options: SoakOptions,
     },
+    SoakRecording {
+        install: Install,
+        hours: u64,
+        seed: Option<u64>,
+    },
 }
 
 pub(crate) const USAGE: &str = "\
@@ -44,20 +49,22 @@ commands:
   test     every check: format, builds, lints, boundaries, tests, documentation
   setup    install what `demo` and `test` need (CMake, make, a C++ compiler, libclang, ffmpeg, espeak-ng, sox, Python)
   picture  run the built programs, measure their memory from outside, draw it as an SVG (Linux only)
-  bench    measure processes and the memory governor; write supervisor/docs/results and the page (Linux only)
+  bench    measure processes, memory, quality and speed; write supervisor/docs/results and the page (Linux only)
   criteria write supervisor/docs/specification.md from the results
-  soak     kill and resume real runs, compare each with an undisturbed one (Linux only)
+  soak     kill and resume real runs, compare each with an undisturbed one; or one long recording (Linux only)
   help     this text
 
 options:
   --no-install    only check what is there; name what is missing and stop
   --out FILE      where `picture` goes; supervisor/docs/memory.svg when not given
   --part NAME     what `bench` measures: start, memory, orphans or stop; pair, release, refusal, oom, estimate or
-                  sampling; may be repeated; all when not given
+                  sampling; meetings or oneshot; may be repeated; all when not given
   --kills N       how often `soak` kills; 1000 when not given
   --seed S        what `soak` draws from; printed when not given
   --minutes M     after which `soak` ends, with fewer kills
   --only K        the one round that `soak` repeats; goes with --seed
+  --recording     `soak` listens to one long recording instead, and kills nothing
+  --hours H       how long that is; 8 when not given
 
 examples:
   cargo xtask demo                  from a fresh clone to a transcript and a summary
@@ -75,9 +82,21 @@ struct Given {
     seed: Option<u64>,
     only: Option<u64>,
     minutes: Option<u64>,
+    recording: bool,
+    hours: Option<u64>,
 }
 
 impl Given {
+    /// What a soak of one long recording does not take, and what only it takes.
+    fn soak_stray(&self) -> Option<&'static str> {
+        let kills = self.kills.is_some() || self.only.is_some() || self.minutes.is_some();
+        match self.recording {
+            true if kills => Some("`--recording` goes with `--hours` and `--seed` only"),
+            false if self.hours.is_some() => Some("`--hours` goes with `--recording`"),
+            _ => None,
+        }
+    }
+
     /// The first option that does not go with `word`.
     fn stray(&self, word: &str) -> Option<&'static str> {
         let given = [
@@ -87,6 +106,8 @@ impl Given {
             ("--seed", self.seed.is_some(), "soak"),
             ("--only", self.only.is_some(), "soak"),
             ("--minutes", self.minutes.is_some(), "soak"),
+            ("--recording", self.recording, "soak"),
+            ("--hours", self.hours.is_some(), "soak"),
         ];
         given.into_iter().find(|(_, is_given, of)| *is_given && *of != word).map(|(name, _, _)| name)
     }
@@ -106,6 +127,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
             "--seed" => given.seed = Some(number(&value()?)?),
             "--only" => given.only = Some(number(&value()?)?),
             "--minutes" => given.minutes = Some(number(&value()?)?),
+            "--recording" => given.recording = true,
+            "--hours" => given.hours = Some(number(&value()?)?),
             "-h" | "--help" => return Ok(Command::Help),
             flag if flag.starts_with('-') => return Err(format!("unknown option `{flag}`")),
             _ if word.is_some() => return Err(format!("one command at a time: `{argument}` is one too many")),
@@ -131,6 +154,10 @@ fn command(word: &str, given: Given) -> Result<Command, String> {
         "picture" => Ok(Command::Picture { install, out: given.out }),
         "bench" => Ok(Command::Bench { install, parts: given.parts }),
         "criteria" => Ok(Command::Criteria),
+        "soak" if given.soak_stray().is_some() => Err(given.soak_stray().unwrap_or_default().to_owned()),
+        "soak" if given.recording => {
+            Ok(Command::SoakRecording { install, hours: given.hours.unwrap_or(8), seed: given.seed })
+        }
         "soak" => {
             let kills = given.kills.unwrap_or(SoakOptions::default().kills);
             let Given { seed, only, minutes, .. } = given;
@@ -186,6 +213,16 @@ mod tests {
         assert!(parsed("soak --only 3").is_err_and(|why| why.contains("--seed")));
         assert!(parsed("soak --kills many").is_err_and(|why| why.contains("`many`")));
         assert!(parsed("bench --kills 3").is_err_and(|why| why.contains("`--kills`")));
+    }
+
+    #[test]
+    fn a_soak_of_one_recording_takes_hours_and_kills_nothing() {
+        let soak = |hours, seed| Ok(Command::SoakRecording { install: Install::Allowed, hours, seed });
+        assert_eq!(parsed("soak --recording"), soak(8, None));
+        assert_eq!(parsed("soak --recording --hours 1 --seed 7"), soak(1, Some(7)));
+        assert!(parsed("soak --recording --kills 5").is_err_and(|why| why.contains("only")));
+        assert!(parsed("soak --hours 5").is_err_and(|why| why.contains("--recording")));
+        assert!(parsed("bench --recording").is_err_and(|why| why.contains("`--recording`")));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use crate::binaries::{SUPERVISOR, WORKERS};
 use crate::checks;
 use crate::criteria;
+use crate::run::Step;
+use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
 
 /// A program of `tests/benches`.
@@ -17,7 +19,7 @@ struct Benchmark {
     examples: &'static [(&'static str, &'static str)],
 }
 
-const BENCHMARKS: [Benchmark; 2] = [
+const BENCHMARKS: [Benchmark; 3] = [
     Benchmark {
         name: "processes",
         parts: &["start", "memory", "orphans", "stop"],
@@ -30,7 +32,20 @@ const BENCHMARKS: [Benchmark; 2] = [
         packages: &[WORKERS[0], WORKERS[1], SUPERVISOR, "meetcap-tests"],
         examples: &[(WORKERS[0], "bare-stt"), (WORKERS[1], "bare-llm")],
     },
+    RECORDINGS,
 ];
+
+const RECORDINGS: Benchmark = Benchmark {
+    name: "recordings",
+    parts: &["meetings", "oneshot"],
+    packages: &[WORKERS[0], WORKERS[1], SUPERVISOR, "meetcap-tests"],
+    examples: &[(WORKERS[0], "bare-stt")],
+};
+
+/// What has to be on the machine: recordings are spoken by other programs.
+pub(crate) fn tools(parts: &[String]) -> &'static [Tool] {
+    if RECORDINGS.share(parts).is_empty() { tools::FOR_BUILD } else { tools::FOR_CHECKS }
+}
 
 /// Whether there is something of this name to be measured.
 pub(crate) fn is_part(name: &str) -> bool {
@@ -42,6 +57,12 @@ impl Benchmark {
     fn share(&self, parts: &[String]) -> Vec<&'static str> {
         let wanted = |part: &&&str| parts.is_empty() || parts.iter().any(|wanted| wanted == *part);
         self.parts.iter().filter(wanted).copied().collect()
+    }
+
+    /// What runs it; its parts are the arguments that are missing.
+    fn step(&self, workspace: &Workspace) -> Step {
+        let words = format!("bench --locked -p meetcap-tests --bench {} --", self.name);
+        workspace.cargo().words(&words).env("MEETCAP_BIN_DIR", &workspace.release)
     }
 
     fn build(&self, workspace: &Workspace) -> Result<(), String> {
@@ -67,9 +88,19 @@ pub(crate) fn run(workspace: &Workspace, parts: &[String]) -> Result<ExitCode, S
             continue;
         }
         benchmark.build(workspace)?;
-        let words = format!("bench --locked -p meetcap-tests --bench {} --", benchmark.name);
-        workspace.cargo().words(&words).args(share).env("MEETCAP_BIN_DIR", &workspace.release).succeed()?;
+        benchmark.step(workspace).args(share).succeed()?;
     }
+    criteria::write(workspace)
+}
+
+/// `cargo xtask soak --recording`: takes too long to be a part of the others.
+pub(crate) fn long_recording(workspace: &Workspace, hours: u64, seed: Option<u64>) -> Result<ExitCode, String> {
+    if !cfg!(target_os = "linux") {
+        return Err("`soak` reads memory from /proc, which only Linux has".to_owned());
+    }
+    RECORDINGS.build(workspace)?;
+    let step = RECORDINGS.step(workspace).args(["long", &(hours * 60).to_string()]);
+    seed.into_iter().fold(step, |step, seed| step.env("MEETCAP_TEST_SEED", seed.to_string())).succeed()?;
     criteria::write(workspace)
 }
 
@@ -84,8 +115,8 @@ mod tests {
 
     #[test]
     fn each_program_measures_its_own_parts_and_everything_when_nothing_is_named() {
-        assert_eq!(shares(&["pair", "stop", "start"]), [vec!["start", "stop"], vec!["pair"]]);
-        assert_eq!(shares(&["oom"]), [vec![], vec!["oom"]]);
+        assert_eq!(shares(&["pair", "stop", "start"]), [vec!["start", "stop"], vec!["pair"], vec![]]);
+        assert_eq!(shares(&["oom", "oneshot"]), [vec![], vec!["oom"], vec!["oneshot"]]);
         assert_eq!(shares(&[]), BENCHMARKS.each_ref().map(|benchmark| benchmark.parts.to_vec()));
     }
 }

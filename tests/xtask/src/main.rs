@@ -6,7 +6,7 @@
 //!     ├──► demo   build the three programs, run the bundled recording, judge what comes out
 //!     ├──► picture   run what is built, measure its memory from outside, draw it
 //!     ├──► bench     measure processes and memory, write the results ──► criteria   the specification's page from all results
-//!     ├──► soak      kill and resume real runs, compare with an undisturbed one
+//!     ├──► soak      kill and resume real runs, compare with an undisturbed one; or listen to a long recording
 //!     └──► test   every check, one after the other; the last line counts them
 //! ```
 //!
@@ -78,13 +78,17 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             picture::run(&Workspace::find()?, out)
         }
         Command::Bench { install, parts } => {
-            setup::ensure(tools::FOR_BUILD, install)?;
+            setup::ensure(bench::tools(&parts), install)?;
             bench::run(&Workspace::find()?, &parts)
         }
         Command::Criteria => criteria::write(&Workspace::find()?),
         Command::Soak { install, options } => {
             setup::ensure(&[tools::Tool::Ffmpeg], install)?;
             soak::run(&Workspace::find()?, options)
+        }
+        Command::SoakRecording { install, hours, seed } => {
+            setup::ensure(tools::FOR_CHECKS, install)?;
+            bench::long_recording(&Workspace::find()?, hours, seed)
         }
         Command::Test(install) => {
             setup::ensure(tools::FOR_CHECKS, install)?;
