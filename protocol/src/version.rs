@@ -13,12 +13,11 @@ impl ProtocolVersion {
     pub const FIRST: Self = Self(1);
     /// A plan may ask what set-ups take; loads name one; jobs of exact length.
     pub const SIZED: Self = Self(2);
-    /// Notes beside the lines, room for thoughts, summaries of summaries.
-    pub const UNITED: Self = Self(3);
-    /// Speech: what a decoder is told, words with times, reasons for what is dropped.
-    pub const SPEECH_OPTIONS: Self = Self(3);
+    /// What a speech decoder is told, words with times, reasons for what is dropped; notes beside the lines, room for
+    /// thoughts, summaries of summaries.
+    pub const RECORDINGS: Self = Self(3);
     /// The version this build speaks.
-    pub const CURRENT: Self = Self::SPEECH_OPTIONS;
+    pub const CURRENT: Self = Self::RECORDINGS;
 
     /// Takes the number found in a preamble.
     pub const fn from_wire(number: u32) -> Self {
