@@ -213,12 +213,12 @@ fn is_name(text: &str, words: usize) -> bool {
         && text.split_whitespace().count() <= words
 }
 
-fn is_unknown(text: &str) -> bool {
-    let text = text.trim().trim_matches(|c: char| c.is_ascii_punctuation()).to_lowercase();
+fn is_unknown(whole: &str) -> bool {
+    let text = whole.trim().trim_matches(|c: char| c.is_ascii_punctuation()).to_lowercase();
     matches!(
         text.as_str(),
         "" | "tbd" | "tba" | "unknown" | "unassigned" | "to be determined" | "to be decided" | "unspecified"
-    ) || says_nothing(&text)
+    ) || says_nothing(whole)
 }
 
 #[cfg(test)]
