@@ -277,10 +277,10 @@ fn thinking_model() -> tempfile::TempPath {
 fn a_thought_is_no_answer_and_ends_with_its_budget() {
     let model = thinking_model();
     let mut worker = Worker::loaded(&model, setup(512, KvType::F16)).expect("it loads");
-    // It was never taught to end a thought: what it writes is all thought, and all of its budget is spent.
-    let (text, output) = worker.answer(LlmJob { max_thoughts: 300, ..job(64, false) }).expect("it answers");
-    assert_eq!((text.as_str(), output.answer_tokens), ("", 0));
-    assert!(output.finish == Finish::EndOfText && output.thought_tokens > 40, "{output:?}");
+    // It was never taught to end a thought: it goes round in circles until its budget is spent.
+    let (_, output) = worker.answer(LlmJob { max_thoughts: 300, ..job(64, false) }).expect("it answers");
+    assert!((300..330).contains(&output.thought_tokens), "the thought and what ended it: {output:?}");
+    assert!(output.answer_tokens > 0, "thoughts took nothing of the answer's tokens: {output:?}");
     let (_, output) = worker.answer(LlmJob { max_thoughts: 10, ..job(64, false) }).expect("it answers");
     assert!((10..30).contains(&output.thought_tokens), "the thought and what ended it: {output:?}");
     assert!(output.answer_tokens > 0, "it went on behind its thought: {output:?}");
