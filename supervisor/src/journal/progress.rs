@@ -94,7 +94,7 @@ impl Progress {
             Record::Gap(gap) => self.gaps.push(gap),
             Record::SttDone(done) => self.stt_done = Some(done),
             Record::LlmHeader(header) => {
-                self.llm = Some(LlmProgress { header, chunks: Vec::new(), united: Vec::new() })
+                self.llm = Some(LlmProgress { header, chunks: Vec::new(), united: Vec::new() });
             }
             Record::Chunk(chunk) => {
                 // `admit` has seen the header.

@@ -61,7 +61,7 @@ fn cut_at_every_byte_of_its_last_two_records_it_continues_before_them() {
         let done = if len == whole.len() { 4 } else { 2 + usize::from(len >= last) };
         let mut opened = open(&path);
         // Three chunks, and what unites them.
-        let done_of = |llm: &super::LlmProgress| llm.chunks.len() + llm.united.len();
+        let done_of = |llm: &LlmProgress| llm.chunks.len() + llm.united.len();
         assert_eq!(opened.progress.llm.as_ref().map(done_of), Some(done), "{len}");
         let torn = [before, last, whole.len()].iter().all(|end| *end != len);
         let cut = Cut { bytes: (len - if len < last { before } else { last }) as u64, fault: TailFault::Torn };
