@@ -13,6 +13,7 @@ use meetcap_tests::case::{ALL, Case, JOURNAL};
 use meetcap_tests::cgroup::Cgroup;
 use meetcap_tests::fake::{WINDOWS, window_text};
 use meetcap_tests::hog::Hog;
+use meetcap_tests::proc;
 use meetcap_tests::rng::Rng;
 use meetcap_tests::run::{Finished, Invocation, of_kind};
 use meetcap_tests::shapes::{Shape, gguf};
@@ -493,6 +494,25 @@ fn the_kernel_would_take_a_worker_before_its_supervisor() {
     let workers = running.workers();
     assert!(!workers.is_empty());
     assert!(workers.iter().all(|worker| number(*worker) > number(running.pid)), "{workers:?}");
+    let _ = running.finish().expect_code(0);
+}
+
+/// Where the limit on that allows the first and largest piece of it, which is the usual case.
+#[cfg(target_env = "gnu")]
+#[test]
+fn the_code_of_the_supervisor_stays_in_memory_while_it_works() {
+    const CODE_KIB: f64 = 1024.0;
+    let case = Case::new();
+    let running = case.events("stt window 0: slow 700").start();
+    running.event(|event| event["event"] == "state" && event["state"] == "processing");
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("Linux has it");
+    let limit = limits.lines().find_map(|line| line.strip_prefix("Max locked memory")?.split_whitespace().next());
+    let locked = proc::status(running.pid, "VmLck:").expect("it is at work");
+    match limit.expect("the limit is told").parse::<f64>() {
+        Ok(bytes) if bytes < 8.0 * 1024.0 * CODE_KIB => eprintln!("SKIPPED: locked memory is limited to {bytes} bytes"),
+        _ => assert!(locked > CODE_KIB, "{locked} KiB"),
+    }
+    assert!(running.workers().iter().all(|worker| proc::status(*worker, "VmLck:") == Some(0.0)), "it is not passed on");
     let _ = running.finish().expect_code(0);
 }
 

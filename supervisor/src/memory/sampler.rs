@@ -122,6 +122,10 @@ impl Sampler {
             loop {
                 ticks.tick().await;
                 if count.is_multiple_of(READINGS_PER_CENSUS) {
+                    // One that is about to end has nobody below it that matters.
+                    if count > 0 && read_process(pid).is_none() {
+                        return;
+                    }
                     tree = tree_pids_of(pid);
                 }
                 let Some(reading) = sum_of(&tree, read_process) else { return };
@@ -161,6 +165,8 @@ fn lock(samples: &Mutex<Samples>) -> MutexGuard<'_, Samples> {
 impl Drop for Sampler {
     fn drop(&mut self) {
         self.task.abort();
+        #[cfg(target_os = "linux")]
+        super::linux::forget(self.pid);
     }
 }
 

@@ -19,19 +19,20 @@ struct Bundled {
     sha256: &'static str,
 }
 
-const STT: Bundled = Bundled {
+// Statics: a constant would lie in the program once for each use.
+static STT: Bundled = Bundled {
     name: "demo-stt-q5_0.bin",
     packed: include_bytes!("../../../demo/demo-stt-q5_0.bin.zst"),
     compressed: true,
     sha256: "54e4ea19533e530ade40886bde296f3184091728a0c83a0958ad2e32aa6cbf66",
 };
-const LLM: Bundled = Bundled {
+static LLM: Bundled = Bundled {
     name: "demo-llm-q8_0.gguf",
     packed: include_bytes!("../../../demo/demo-llm-q8_0.gguf.zst"),
     compressed: true,
     sha256: "18524d9223c2ddefba9f5229428d569e3ae22cbfcbdd0784c9f13cf236b4104a",
 };
-const RECORDING: Bundled = Bundled {
+static RECORDING: Bundled = Bundled {
     name: "meeting.flac",
     packed: include_bytes!("../../../demo/meeting.flac"),
     compressed: false,
@@ -43,6 +44,11 @@ pub(crate) struct Material {
     pub(crate) recording: PathBuf,
     pub(crate) stt: Model,
     pub(crate) llm: Model,
+}
+
+/// All that is bundled, as it lies in the program.
+pub(crate) fn packed() -> [&'static [u8]; 3] {
+    [&STT, &LLM, &RECORDING].map(|bundled| bundled.packed)
 }
 
 pub(crate) fn unpack() -> Result<Material, Refusal> {

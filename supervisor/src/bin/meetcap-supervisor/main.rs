@@ -10,6 +10,7 @@ mod estimate;
 mod memory_report;
 mod ps;
 mod render;
+mod resident;
 mod signals;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +41,7 @@ fn main() -> process::ExitCode {
     };
     if let Some(common) = common {
         log_to_stderr(common);
+        resident::keep_code(&bundled());
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -319,6 +321,14 @@ fn demo_model(wanted: Wanted) -> Result<Model, Refusal> {
         Wanted::Speech => demo::stt(),
         Wanted::Summary | Wanted::SummaryAlone => demo::llm(),
     }
+}
+
+/// What lies in this program beside its code.
+fn bundled() -> Vec<&'static [u8]> {
+    #[cfg(feature = "demo")]
+    return demo::packed().to_vec();
+    #[cfg(not(feature = "demo"))]
+    return Vec::new();
 }
 
 #[cfg(not(feature = "demo"))]

@@ -32,8 +32,9 @@
 
 use std::path::PathBuf;
 
+use super::kept;
 use super::place::{Version, sights};
-use super::roots::{Roots, entries, entry, number, text};
+use super::roots::{Roots, entries, entry};
 use crate::memory::{Bytes, Limit, LimitOf};
 
 /// Version 1 writes "no limit" as the largest multiple of the page size in an `i64`; nobody means so large a number.
@@ -51,7 +52,7 @@ pub(in crate::memory) struct Group {
 
 /// All of a process's, innermost first.
 pub(in crate::memory) fn groups_of(roots: &Roots, pid: u32) -> Vec<Group> {
-    let cgroup = text(&roots.process(pid).join("cgroup")).unwrap_or_default();
+    let cgroup = kept::text(&roots.process(pid).join("cgroup")).unwrap_or_default();
     let sights = sights(&cgroup, &roots.mounts).into_iter();
     sights
         .map(|sight| Group { version: sight.version, path: sight.path, folder: sight.folder, is_own: sight.is_own })
@@ -132,12 +133,12 @@ impl Group {
     }
 
     fn reclaimable(&self, names: &[&str]) -> Bytes {
-        let stat = text(&self.folder.join("memory.stat")).unwrap_or_default();
+        let stat = kept::text(&self.folder.join("memory.stat")).unwrap_or_default();
         entries(&stat).filter(|(name, _)| names.contains(name)).map(|(_, value)| Bytes(value)).sum()
     }
 
     fn number(&self, file: &str) -> Option<u64> {
-        number(&self.folder.join(file))
+        kept::number(&self.folder.join(file))
     }
 }
 

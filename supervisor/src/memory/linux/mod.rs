@@ -14,6 +14,7 @@
 //! that is gone, or whose shares may not be seen, is `None`.
 
 mod cgroup;
+mod kept;
 mod machine;
 mod place;
 mod psi;
@@ -47,6 +48,11 @@ pub fn read_system_of(pid: u32) -> SystemReading {
     system(Roots::machine(), pid)
 }
 
+/// Nothing more will be read of a process: what was kept open for that is closed.
+pub(super) fn forget(pid: u32) {
+    kept::close_below(&Roots::machine().process(pid));
+}
+
 /// A process alone. `None` when it is gone.
 pub(super) fn read_process(pid: u32) -> Option<MemoryReading> {
     read_one(Roots::machine(), pid)
@@ -77,7 +83,7 @@ fn tree_pids(roots: &Roots, root: u32) -> Vec<u32> {
 }
 
 fn read_one(roots: &Roots, pid: u32) -> Option<MemoryReading> {
-    let status = text(&roots.process(pid).join("status"))?;
+    let status = kept::text(&roots.process(pid).join("status"))?;
     let mut reading = MemoryReading::default();
     let (mut rss, mut anonymous) = (None, None);
     for (name, value) in entries(&status) {
@@ -99,7 +105,7 @@ fn read_one(roots: &Roots, pid: u32) -> Option<MemoryReading> {
 }
 
 fn system(roots: &Roots, pid: u32) -> SystemReading {
-    let meminfo = text(&roots.proc("meminfo")).unwrap_or_default();
+    let meminfo = kept::text(&roots.proc("meminfo")).unwrap_or_default();
     let field = |name: &str| entries(&meminfo).find_map(|(found, kib)| (found == name).then_some(Bytes::kib(kib)));
     let total = field("MemTotal").unwrap_or_default();
     let available = field("MemAvailable").or_else(|| field("MemFree")).unwrap_or_default().min(total);

@@ -6,7 +6,8 @@
 use std::path::Path;
 
 use super::cgroup::Group;
-use super::roots::{Roots, text};
+use super::kept;
+use super::roots::Roots;
 use crate::memory::Pressure;
 
 /// `None` where the kernel does not keep it.
@@ -20,7 +21,7 @@ pub(super) fn pressure(roots: &Roots, groups: &[Group]) -> Option<Pressure> {
 }
 
 fn read(path: &Path) -> Option<Pressure> {
-    let text = text(path)?;
+    let text = kept::text(path)?;
     let percent = |name: &str| {
         let line = text.lines().find(|line| line.split(' ').next() == Some(name))?;
         let value = line.split(' ').find_map(|field| field.strip_prefix("avg10="))?.parse::<f64>().ok()?;

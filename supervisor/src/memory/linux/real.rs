@@ -7,7 +7,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
-use super::roots::{Roots, number};
+use super::kept::number;
+use super::roots::Roots;
 use super::{read_system_of, system};
 use crate::memory::{Bytes, Limit, LimitOf, OomCounters, OomEvidence};
 

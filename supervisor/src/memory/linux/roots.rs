@@ -11,9 +11,9 @@ use std::sync::OnceLock;
 use super::place::{Mount, mounts};
 
 /// What most of the kernel's files fit into.
-const USUAL_SIZE: usize = 4096;
+pub(super) const USUAL_SIZE: usize = 4096;
 /// More is not read of any file. The longest, a table of thousands of mounts, is shorter.
-const MAX_SIZE: u64 = 4 << 20;
+pub(super) const MAX_SIZE: u64 = 4 << 20;
 
 /// The place to read from. Mounts are read once: a process's control groups are mounted before it starts.
 #[derive(Debug)]
@@ -58,11 +58,6 @@ pub(super) fn text(path: &Path) -> Option<String> {
     let mut bytes = Vec::with_capacity(USUAL_SIZE);
     File::open(path).ok()?.take(MAX_SIZE).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
-}
-
-/// A file that holds one number. `max`, a word, and a number that no machine can hold are none.
-pub(in crate::memory) fn number(path: &Path) -> Option<u64> {
-    text(path)?.trim().parse().ok()
 }
 
 /// The lines of the forms `name number` and `name: number kB`.
