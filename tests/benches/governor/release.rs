@@ -2,11 +2,11 @@
 //! made of every exit; and how long it takes with a model of real size.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use meetcap_protocol::payload::llm::{KvType, LlmJob, LlmSetup};
 use meetcap_supervisor::event::EventSink;
-use meetcap_supervisor::memory::{Bytes, MemoryPolicy, Release};
+use meetcap_supervisor::memory::{Bytes, MemoryPolicy, Release, give_back};
 use meetcap_supervisor::permit::LoadGate;
 use meetcap_supervisor::service::{Host, LlmService, ModelService, SttService};
 use meetcap_supervisor::worker::{Deadlines, ExitClass};
@@ -20,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 use super::models::Models;
 
 const CYCLES: usize = 100;
+/// Done before, for the sake of the slope: the allocator keeps freed blocks of every size that it has met, and goes on
+/// meeting new ones for as long.
+const WARM_UP: usize = 100;
 const LARGE: &str = "whisper-small-f16";
 const LARGE_CYCLES: usize = 5;
 /// In MiB, and in ms.
@@ -38,13 +41,15 @@ pub(crate) fn measure() {
     // Written to before the first cycle, so that what is noted does not look like a leak.
     let (mut speech, mut summary) = (vec![Gone::UNKNOWN; CYCLES], vec![Gone::UNKNOWN; CYCLES]);
     let mut own = vec![(1.0, 1.0); CYCLES];
-    for cycle in 0..CYCLES {
-        speech[cycle] = runtime.block_on(transcribe(&host, &stt, &recording));
-        summary[cycle] = runtime.block_on(summarize(&host, &llm));
-        let kib = proc::status(std::process::id(), "RssAnon:").expect("our own status");
-        own[cycle] = ((cycle + 1) as f64, kib);
-        if (cycle + 1) % 20 == 0 {
-            println!("  {} cycles, {kib} KiB of our own", cycle + 1);
+    for done in 0..WARM_UP + CYCLES {
+        let gone = (runtime.block_on(transcribe(&host, &stt, &recording)), runtime.block_on(summarize(&host, &llm)));
+        let kib = own_memory();
+        if (done + 1) % 20 == 0 {
+            println!("  {} cycles, {kib} KiB of our own", done + 1);
+        }
+        if let Some(cycle) = done.checked_sub(WARM_UP) {
+            (speech[cycle], summary[cycle]) = gone;
+            own[cycle] = ((cycle + 1) as f64, kib);
         }
     }
     let large = models.named(LARGE);
@@ -96,6 +101,17 @@ impl Gone {
         let release = exit.release.expect("it held a model");
         Self { clean: exit.class == ExitClass::Clean, release, milliseconds }
     }
+}
+
+/// In KiB, once the thread that kept the last worker has ended: its stack is no growth.
+fn own_memory() -> f64 {
+    let read = |field| proc::status(std::process::id(), field).expect("our own status");
+    let until = Instant::now() + Duration::from_secs(10);
+    while read("Threads:") > 1.0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    give_back::trim_heap();
+    read("RssAnon:")
 }
 
 fn host() -> Host {
@@ -172,9 +188,7 @@ fn report(results: &mut Results, name: &str, gone: &[Gone]) {
 }
 
 fn report_own(results: &mut Results, own: &[(f64, f64)]) {
-    // The first tenth fills caches.
-    let settled = &own[own.len() / 10..];
-    let slope = slope(settled);
+    let slope = slope(own);
     let name = format!("own anonymous memory: slope (Theil-Sen; 95 % between {:.3} and {:.3})", slope.low, slope.high);
     results.judged(name, slope.middle, "KiB per cycle", "0 within noise", slope.low <= 0.0);
     let highest = highest(&own.iter().map(|(_, kib)| kib / 1024.0).collect::<Vec<_>>());
