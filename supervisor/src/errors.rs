@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use meetcap_protocol::FaultKind;
+use meetcap_protocol::{FaultKind, LifecycleState};
 use thiserror::Error;
 
 use crate::event::Phase;
@@ -146,6 +147,9 @@ pub enum JobError {
     Interrupted,
     #[error("internal error: {0}")]
     Internal(String),
+    /// What ended a phase for several recordings at once.
+    #[error(transparent)]
+    Shared(Arc<JobError>),
 }
 
 impl From<WorkerExit> for JobError {
@@ -168,9 +172,53 @@ impl From<StartError> for JobError {
 }
 
 impl JobError {
+    /// The error itself, where several recordings share it.
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::Shared(shared) => shared.root(),
+            other => other,
+        }
+    }
+
+    /// The same error for each of so many recordings.
+    pub(crate) fn shared_by(self, recordings: usize) -> Vec<Self> {
+        match self {
+            one if recordings == 1 => vec![one],
+            Self::Interrupted => (0..recordings).map(|_| Self::Interrupted).collect(),
+            one => {
+                let shared = Arc::new(one);
+                (0..recordings).map(|_| Self::Shared(Arc::clone(&shared))).collect()
+            }
+        }
+    }
+
+    /// Whether this would befall every other recording of the phase as well: the model, the worker's program or the
+    /// room in memory is at fault, or the user wants no more. A worker that ends while it is at work may have ended of
+    /// the recording.
+    pub(crate) fn ends_phase(&self) -> bool {
+        match self.root() {
+            Self::Refused(_)
+            | Self::OutOfMemory { .. }
+            | Self::Model(_)
+            | Self::WorkerMissing { .. }
+            | Self::Start(_)
+            | Self::Device { .. }
+            | Self::Interrupted => true,
+            Self::Worker(exit) => matches!(exit.state, LifecycleState::Unloaded | LifecycleState::Loading),
+            Self::Input(_)
+            | Self::Transcript { .. }
+            | Self::Account(_)
+            | Self::Summary { .. }
+            | Self::Output(_)
+            | Self::Held(_)
+            | Self::Internal(_)
+            | Self::Shared(_) => false,
+        }
+    }
+
     /// What the worker said of itself, if that is what happened.
     pub(crate) fn fault(&self) -> Option<FaultKind> {
-        match self {
+        match self.root() {
             Self::Worker(exit) | Self::OutOfMemory { exit, .. } => match &exit.class {
                 ExitClass::Fault(fault) => Some(fault.kind),
                 _ => None,
@@ -181,7 +229,7 @@ impl JobError {
 
     /// Whose move it is.
     pub fn class(&self) -> ErrorClass {
-        match self {
+        match self.root() {
             Self::Input(_) | Self::Transcript { .. } | Self::Model(_) => ErrorClass::Input,
             Self::WorkerMissing { .. }
             | Self::Start(_)
@@ -191,7 +239,7 @@ impl JobError {
             | Self::OutOfMemory { .. }
             | Self::Device { .. }
             | Self::Interrupted => ErrorClass::Environment,
-            Self::Account(_) | Self::Summary { .. } | Self::Internal(_) => ErrorClass::Internal,
+            Self::Account(_) | Self::Summary { .. } | Self::Internal(_) | Self::Shared(_) => ErrorClass::Internal,
             Self::Worker(_) => match self.fault() {
                 Some(FaultKind::ModelMissing | FaultKind::ModelInvalid | FaultKind::BadInput) => ErrorClass::Input,
                 Some(FaultKind::AllocationFailed | FaultKind::Cancelled) => ErrorClass::Environment,
@@ -202,7 +250,7 @@ impl JobError {
 
     /// What to do about it.
     pub fn advice(&self) -> Advice {
-        match self {
+        match self.root() {
             Self::Interrupted | Self::Held(_) => Advice::RetrySame,
             Self::Refused(_) | Self::OutOfMemory { .. } => Advice::RetrySmaller,
             Self::Worker(exit) if exit.wants_smaller() => Advice::RetrySmaller,

@@ -1,10 +1,14 @@
 //! What happens, as plain data: one stream for the terminal, for programs and for the ledger.
 //!
 //! An event is told the moment it happens and never waits for its listener.
+//!
+//! Of a batch the sink itself knows which recording is at work ([`Stamped::recording`]): workers serve several, and
+//! none of them knows whose turn it is.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use meetcap_protocol::{LifecycleState, Spoken, WorkerKind};
@@ -207,8 +211,18 @@ pub struct Stamped<'a> {
     v: u32,
     /// Milliseconds since the start of the run.
     t_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording: Option<usize>,
     #[serde(flatten)]
     event: &'a Event,
+}
+
+impl Stamped<'_> {
+    /// Which recording of a batch this is about, from 0 in the order in which they were given. `None` of what is about
+    /// all that a worker did, and where there is only one recording.
+    pub fn recording(&self) -> Option<usize> {
+        self.recording
+    }
 }
 
 type Listener = dyn Fn(&Event, &Stamped<'_>) + Send + Sync;
@@ -218,7 +232,12 @@ type Listener = dyn Fn(&Event, &Stamped<'_>) + Send + Sync;
 pub struct EventSink {
     listener: Arc<Listener>,
     start: Instant,
+    /// Of a batch, the recording that is at work; shared by all copies.
+    at_work: Option<Arc<AtomicUsize>>,
 }
+
+/// No recording.
+const NONE: usize = usize::MAX;
 
 impl fmt::Debug for EventSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -229,7 +248,7 @@ impl fmt::Debug for EventSink {
 impl EventSink {
     /// Calls `listener` for every event, on whatever thread it happens; it must not block for long.
     pub fn new(listener: impl Fn(&Event, &Stamped<'_>) + Send + Sync + 'static) -> Self {
-        Self { listener: Arc::new(listener), start: Instant::now() }
+        Self { listener: Arc::new(listener), start: Instant::now(), at_work: None }
     }
 
     /// Nobody listens.
@@ -237,10 +256,24 @@ impl EventSink {
         Self::new(|_, _| {})
     }
 
+    /// Tells from now on which of several recordings an event is about.
+    pub(crate) fn of_several(self) -> Self {
+        Self { at_work: Some(Arc::new(AtomicUsize::new(NONE))), ..self }
+    }
+
+    /// What happens from now on, in any copy of this sink, is about this recording; or about none alone.
+    pub(crate) fn turn_to(&self, recording: Option<usize>) {
+        if let Some(at_work) = &self.at_work {
+            at_work.store(recording.unwrap_or(NONE), Ordering::Relaxed);
+        }
+    }
+
     #[expect(clippy::needless_pass_by_value, reason = "an event is told once, by the one it happened to")]
     pub(crate) fn send(&self, event: Event) {
         let t_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        (self.listener)(&event, &Stamped { v: EVENT_VERSION, t_ms, event: &event });
+        let at_work = self.at_work.as_ref().map(|at_work| at_work.load(Ordering::Relaxed));
+        let recording = at_work.filter(|recording| *recording != NONE);
+        (self.listener)(&event, &Stamped { v: EVENT_VERSION, t_ms, recording, event: &event });
     }
 
     pub(crate) fn warn(&self, code: &'static str, message: impl Into<String>) {

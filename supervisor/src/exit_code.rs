@@ -51,7 +51,7 @@ impl ExitCode {
 
     /// The code for a run's error.
     pub fn of(error: &JobError) -> Self {
-        match error {
+        match error.root() {
             JobError::Input(_) | JobError::Transcript { .. } => Self::Input,
             JobError::Model(_) => Self::Model,
             JobError::WorkerMissing { .. } | JobError::Start(_) | JobError::Device { .. } => Self::Usage,
@@ -61,7 +61,7 @@ impl ExitCode {
             JobError::Output(_) => Self::Output,
             JobError::Held(_) => Self::Held,
             JobError::Interrupted => Self::Interrupted,
-            JobError::Internal(_) => Self::Internal,
+            JobError::Internal(_) | JobError::Shared(_) => Self::Internal,
             JobError::Worker(_) => match error.fault() {
                 Some(FaultKind::ModelMissing | FaultKind::ModelInvalid) => Self::Model,
                 Some(FaultKind::BadInput) => Self::Input,

@@ -15,7 +15,7 @@
 //!
 //! # Use
 //!
-//! [`Supervisor::run`] does a [`Job`]; what happens is told as [`event::Event`]s. The pieces it is made of,
+//! [`Supervisor::run`] does a [`Job`], [`Supervisor::run_many`] several with one load of each model; what happens is told as [`event::Event`]s. The pieces it is made of,
 //! [`service::SttService`] and [`service::LlmService`], can be used alone.
 //!
 //! ```no_run
@@ -60,7 +60,7 @@ pub use exit_code::ExitCode;
 pub use meetcap_protocol::payload::llm::KvType;
 pub use meetcap_protocol::{FaultKind, LifecycleState, WorkerFault, WorkerKind};
 pub use models::Model;
-pub use pipeline::{Exact, Job, Resources, RunReport, SummarizeJob, Supervisor, default_threads};
+pub use pipeline::{Exact, Heard, Job, Resources, RunReport, SummarizeJob, Supervisor, default_threads};
 pub use programs::WorkerPrograms;
 pub use stop::Stop;
 

@@ -147,8 +147,11 @@ impl<R: Role> Slot<R> {
         Ok(worker)
     }
 
-    /// Lets a worker count.
+    /// Lets a worker count: one that has counted before, else a fresh one.
     async fn plan(&mut self, request: R::PlanRequest, readable: Vec<PathBuf>) -> Result<R::PlanReport, JobError> {
+        if matches!(self.holding, Holding::Planned(_)) {
+            return self.plan_further(request).await;
+        }
         let started = Instant::now();
         let worker = self.connect(readable).await?;
         let (worker, report) = worker.plan(request).await.map_err(|exit| self.failed(exit))?;
@@ -307,6 +310,8 @@ pub struct SpeechOptions {
 pub struct SttService {
     slot: Slot<Stt>,
     audio: PathBuf,
+    /// Everything that one worker after the other is to hear.
+    recordings: Vec<PathBuf>,
     threads: u16,
     cpu_only: bool,
     exact_tokens: Option<u32>,
@@ -316,8 +321,19 @@ pub struct SttService {
 impl SttService {
     /// For one recording: a worker may read this model and this recording and nothing else.
     pub fn new(host: Host, model: Model, audio: PathBuf, threads: u16) -> Self {
+        let recordings = vec![audio.clone()];
         let (slot, options) = (Slot::new(host, model), SpeechOptions::default());
-        Self { slot, audio, threads, cpu_only: false, exact_tokens: None, options }
+        Self { slot, audio, recordings, threads, cpu_only: false, exact_tokens: None, options }
+    }
+
+    /// Lets workers, from the next start on, read all these recordings, to be heard one after the other.
+    pub fn set_recordings(&mut self, recordings: Vec<PathBuf>) {
+        self.recordings = recordings;
+    }
+
+    /// Turns to another recording. A worker that is loaded can go on with it if it may read it.
+    pub fn turn_to(&mut self, audio: PathBuf) {
+        self.audio = audio;
     }
 
     /// Leaves the GPU alone from the next load on.
@@ -369,7 +385,7 @@ impl ModelService for SttService {
         if self.is_loaded() {
             return Ok(());
         }
-        let readable = vec![self.slot.model.path.clone(), self.audio.clone()];
+        let readable = std::iter::once(&self.slot.model.path).chain(&self.recordings).cloned().collect();
         self.slot.plan((), readable).await?;
         let load = SttLoad {
             model: WirePath::from(self.slot.model.path.as_path()),
@@ -426,7 +442,8 @@ impl LlmService {
         &self.slot.model
     }
 
-    /// Starts the worker and counts the tokens of notes and lines with the model's own vocabulary.
+    /// Counts the tokens of notes and lines with the model's own vocabulary; starts a worker unless one is there that has
+    /// counted already and has not loaded yet.
     ///
     /// # Errors
     /// How the worker ended.
@@ -455,6 +472,11 @@ impl LlmService {
             LlmPlanReport::Sized(sizes) if sizes.len() == asked => Ok(sizes),
             _ => Err(JobError::Internal("the worker did not size what it was asked to".to_owned())),
         }
+    }
+
+    /// Whether there is a worker that has counted, with or without the model in memory.
+    pub(crate) fn has_counted(&self) -> bool {
+        matches!(self.slot.holding, Holding::Planned(_)) || self.slot.is_loaded()
     }
 
     /// Leaves the GPU alone from the next load on.

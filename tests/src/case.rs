@@ -1,5 +1,7 @@
 //! A recording, two models and workers that fail on command: what most suites about failures begin with.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::fake::log_of;
@@ -90,7 +92,7 @@ impl Case {
     /// What the workers did since the last call.
     pub fn log(&self) -> Log {
         let script = self.room.path("script");
-        let log = Log(log_of(&script));
+        let log = Log::of(&script);
         self.room.file("script.log", "");
         log
     }
@@ -101,10 +103,20 @@ impl Case {
 pub struct Log(Vec<String>);
 
 impl Log {
+    /// What the workers of this script have done so far.
+    pub fn of(script: &Path) -> Self {
+        Self(log_of(script))
+    }
+
     /// How many workers of this phase were started.
     pub fn starts(&self, phase: &str) -> usize {
         let start = format!("{phase} start");
         self.0.iter().filter(|line| **line == start).count()
+    }
+
+    /// The recordings that speech workers began, in order.
+    pub fn recordings(&self) -> Vec<&str> {
+        self.0.iter().filter_map(|line| line.strip_prefix("stt job ")).collect()
     }
 
     /// The units that were begun in this phase, in order.

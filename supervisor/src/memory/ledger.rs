@@ -124,6 +124,10 @@ pub struct PhaseRecord {
     /// How the summary model was laid out.
     pub setup: Option<LlmSetup>,
     pub memory: PhaseMemory,
+    /// How many other recordings the same workers served; load, unload, memory and exit are what all of them took
+    /// together. Left out where there was none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub shared_with: usize,
     /// How the last worker of the phase ended.
     pub exit: Option<ExitRecord>,
     /// Workers that died on the way, the last one of a failed phase included.
@@ -208,10 +212,16 @@ impl PhaseRecord {
                 residue_bytes: after - baseline,
                 release: facts.release,
             },
+            shared_with: 0,
             exit,
             deaths: Vec::new(),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 fn describe(sandbox: Option<&SandboxStatus>) -> String {

@@ -15,6 +15,13 @@ pub struct Checkpoint {
     pub pss_bytes: Option<Bytes>,
 }
 
+impl Checkpoint {
+    pub(crate) fn now(name: &'static str) -> Self {
+        let tree = read_tree_with_pss(std::process::id()).unwrap_or_default();
+        Self { name, usage: MemoryUsage::new(&tree, &read_system()), pss_bytes: tree.pss }
+    }
+}
+
 /// Collects checkpoints in the order in which they come.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(transparent)]
@@ -25,10 +32,14 @@ pub struct MemoryMonitor {
 impl MemoryMonitor {
     /// Measures now, under this name.
     pub fn checkpoint(&mut self, name: &'static str) -> Checkpoint {
-        let tree = read_tree_with_pss(std::process::id()).unwrap_or_default();
-        let checkpoint = Checkpoint { name, usage: MemoryUsage::new(&tree, &read_system()), pss_bytes: tree.pss };
+        let checkpoint = Checkpoint::now(name);
         self.checkpoints.push(checkpoint);
         checkpoint
+    }
+
+    /// Takes over what was measured elsewhere.
+    pub(crate) fn take(&mut self, checkpoint: Checkpoint) {
+        self.checkpoints.push(checkpoint);
     }
 
     /// What was measured, in order.

@@ -3,6 +3,8 @@
 //! These lines are also what a model is given to summarise and what stands at the end of the summary, so a
 //! segment must never become two lines or none.
 
+use unicode_width::UnicodeWidthChar;
+
 use super::{Segment, Stretch, Transcript};
 
 /// Characters of a line that a model is given whole; what a person says in one breath is shorter.
@@ -73,6 +75,16 @@ fn statement_end(line: &str) -> usize {
     let head = &line[..limit];
     let sentence = head.rfind(['.', '!', '?', ';', '。', '！', '？']).map(|at| head.ceil_char_boundary(at + 1));
     sentence.or_else(|| head.rfind(char::is_whitespace)).filter(|end| *end > 0).unwrap_or(limit)
+}
+
+/// How many words are in it. In a script that sets no spaces every character counts as one, as word processors do it.
+pub fn words(text: &str) -> usize {
+    let count = |word: &str| {
+        let wide = word.chars().filter(|c| c.is_alphanumeric() && c.width() == Some(2)).count();
+        let has_others = word.chars().any(|c| c.is_alphanumeric() && c.width() != Some(2));
+        wide + usize::from(has_others)
+    };
+    text.split_whitespace().map(count).sum()
 }
 
 /// Ids count from 0, people from 1.

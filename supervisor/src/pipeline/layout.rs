@@ -10,10 +10,10 @@ use crate::models::Model;
 use crate::models::gguf::LlmShape;
 use crate::summary::{self, Limits};
 
-/// A way to lay the model out, and what it means for the work.
+/// A way to lay the model out, and what bounds the plan of every transcript then.
 pub(super) struct Layout {
     pub(super) setup: LlmSetup,
-    pub(super) plan: summary::Plan,
+    pub(super) limits: Limits,
 }
 
 impl Layout {
@@ -42,10 +42,17 @@ pub(super) fn describe(model: &Model, setup: Option<LlmSetup>) -> String {
 /// The least context that is worth halving further.
 const LEAST_CONTEXT: u32 = 1024;
 
-/// All layouts that could do the work, best first: the whole context that the transcript wants, then the same with a
-/// quantised cache, then with fewer layers on the graphics processor, then half the context, and so on. Smaller contexts
-/// mean more chunks, which are merged.
-pub(super) fn all(count: &LlmCount, resources: &Resources, shape: Option<&LlmShape>) -> Result<Vec<Layout>, JobError> {
+/// All layouts that could do the work, best first: the whole context that the longest transcript wants, then the same
+/// with a quantised cache, then with fewer layers on the graphics processor, then half the context, and so on. Smaller
+/// contexts mean more chunks, which are merged.
+///
+/// # Errors
+/// The model can work on none of them, and why not on the first.
+pub(super) fn all(
+    counts: &[&LlmCount],
+    resources: &Resources,
+    shape: Option<&LlmShape>,
+) -> Result<Vec<Layout>, JobError> {
     let map_weights = shape.is_some_and(should_map_weights);
     // A set-up that the model cannot have would end the worker.
     let quantised = shape.is_some_and(LlmShape::takes_quantised_cache);
@@ -58,24 +65,40 @@ pub(super) fn all(count: &LlmCount, resources: &Resources, shape: Option<&LlmSha
         on_gpu.extend([asked.unwrap_or(all).min(all) / 2, 0].map(Some));
         on_gpu.dedup();
     }
-    let refused = |refusal: summary::Refusal| JobError::Summary { detail: refusal.to_string() };
-    let mut plan = summary::chunk::plan(count, Limits::default()).map_err(refused)?;
+    let mut limits = Limits::default();
+    // One that cannot be worked on at all fails alone, when it is its turn.
+    let plannable: Vec<&LlmCount> =
+        counts.iter().copied().filter(|count| summary::chunk::plan(count, limits).is_ok()).collect();
+    let mut n_ctx = widest(if plannable.is_empty() { counts } else { &plannable }, limits)?;
     let mut layouts = Vec::new();
     loop {
-        let n_ctx = plan.n_ctx;
         for gpu_layers in &on_gpu {
             for kv in kinds {
                 let setup = LlmSetup { n_ctx, kv: *kv, gpu_layers: *gpu_layers, map_weights };
-                layouts.push(Layout { setup, plan: plan.clone() });
+                layouts.push(Layout { setup, limits });
             }
         }
         let smaller = n_ctx / 2;
         if smaller < LEAST_CONTEXT {
             return Ok(layouts);
         }
-        match summary::chunk::plan(count, Limits { context: smaller }) {
-            Ok(next) if next.n_ctx < n_ctx => plan = next,
+        limits = Limits { context: smaller };
+        match widest(&plannable, limits) {
+            Ok(next) if next < n_ctx => n_ctx = next,
             _ => return Ok(layouts),
         }
     }
+}
+
+/// The context that has room for the plan of each of these.
+fn widest(counts: &[&LlmCount], limits: Limits) -> Result<u32, JobError> {
+    counts.iter().try_fold(0, |widest, count| Ok(plan(count, limits)?.n_ctx.max(widest)))
+}
+
+/// The plan for one transcript.
+///
+/// # Errors
+/// The model cannot work on it within these limits.
+pub(super) fn plan(count: &LlmCount, limits: Limits) -> Result<summary::Plan, JobError> {
+    summary::chunk::plan(count, limits).map_err(|refusal| JobError::Summary { detail: refusal.to_string() })
 }

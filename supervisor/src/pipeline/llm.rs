@@ -7,6 +7,19 @@
 //!   ▲                               │ worker dies, or memory runs out: what is done stays
 //!   └───────────────────────────────┘
 //! ```
+//!
+//! # Several transcripts
+//!
+//! ```text
+//!  count 1, count 2, … ─► size ─► admit ─► load once ─► summarise 1 ─► summarise 2 ─► …
+//!  (vocabulary only)      with the context that the longest needs
+//! ```
+//!
+//! All are counted before anything is loaded, because the context is allocated with the model: loaded for the longest,
+//! the model serves every transcript, and only that size is judged. The alternative, a load for each, would read
+//! gigabytes of weights again to save the difference of two KV caches, for a peak that the longest demands anyway.
+//! *Plans* stay each transcript's own, made as if it were alone, so its chunks, its answer and its journal do not
+//! depend on its company. A worker that died counts again what is left.
 
 mod room;
 mod uniting;
@@ -24,7 +37,8 @@ use self::work::{Part, Work};
 use super::keeping::Keeping;
 use super::recovery::Recovery;
 use super::rungs::Rungs;
-use super::{Account, Resources, Run, check_device, close, own_cost};
+use super::turn::Turn;
+use super::{Resources, Run, check_device};
 use crate::config::Device;
 use crate::errors::JobError;
 use crate::event::{Event, Phase, ProgressUnit};
@@ -40,10 +54,8 @@ const TEMPERATURE: f32 = 0.2;
 /// A part of a summary cannot be left out without a lie, so the second death on one ends the phase.
 const LIMITS: RestartLimits = RestartLimits { gaps_in_a_row: 1, ..RestartLimits::DEFAULT };
 
-/// What to summarise, with what, and where to.
+/// What to summarise, and where to.
 pub(super) struct Order<'a> {
-    /// The model that was asked for and those that may take its place, by their files' headers.
-    pub(super) rungs: Rungs,
     pub(super) lines: &'a [String],
     /// What somebody wrote down by hand.
     pub(super) notes: &'a [String],
@@ -54,41 +66,113 @@ pub(super) struct Order<'a> {
     pub(super) target: PathBuf,
 }
 
-/// With a journal, chunks that were finished survive; `summarize` works without one.
-pub(super) async fn phase(run: &mut Run, order: Order<'_>, keeping: Option<&mut Keeping>) -> Result<(), JobError> {
-    let rungs = order.rungs.clone();
-    let mut work = Work::new(&order, keeping);
-    let mut room = Room { rungs, below: None, loaded: None, died: None, told: Vec::new() };
+/// One transcript. With a journal, chunks that were finished survive; `summarize` works without one.
+pub(super) struct Task<'a> {
+    pub(super) run: &'a mut Run,
+    pub(super) order: Order<'a>,
+    pub(super) keeping: Option<&'a mut Keeping>,
+}
+
+/// A transcript and how far it is.
+struct Desk<'a> {
+    run: &'a mut Run,
+    work: Work<'a>,
+}
+
+impl<'a> Desk<'a> {
+    fn new(at: usize, Task { run, order, keeping }: Task<'a>) -> Self {
+        Self { run, work: Work::new(at, order, keeping) }
+    }
+}
+
+/// Summarises one transcript after the other with one worker, in the order of the tasks; so are the results.
+///
+/// `rungs` are the model that was asked for and those that may take its place, by their files' headers.
+pub(super) async fn phase(
+    rungs: Rungs,
+    mut early: Option<LlmService>,
+    tasks: Vec<Task<'_>>,
+) -> Vec<Result<(), JobError>> {
+    let mut desks: Vec<Desk<'_>> = tasks.into_iter().enumerate().map(|(at, task)| Desk::new(at, task)).collect();
+    let Some(Desk { run, .. }) = desks.first() else { return Vec::new() };
+    let (host, sign) = (run.host.clone(), run.sign.clone());
+    let mut room = Room::new(rungs);
+    let mut turn = None;
+    let mut results = Vec::with_capacity(desks.len());
+    for at in 0..desks.len() {
+        let (earlier, rest) = desks.split_at_mut(at);
+        let Some((desk, later)) = rest.split_first_mut() else { break };
+        desk.run.take_turn();
+        match summarise(earlier, desk, later, &mut room, &mut turn, &mut early).await {
+            Err(error) if error.ends_phase() => {
+                later.iter_mut().for_each(|desk| room.decisions.tell(desk.run));
+                results.extend(error.shared_by(rest.len()).into_iter().map(Err));
+                break;
+            }
+            result => results.push(result),
+        }
+    }
+    if let Some(turn) = turn {
+        let (need, setup) = room.account();
+        turn.close(&host, &sign, need, setup).await.enter(desks.iter_mut().map(|desk| &mut *desk.run));
+    }
+    results
+}
+
+/// Summarises one transcript, with the model that is loaded if there is one.
+async fn summarise(
+    earlier: &mut [Desk<'_>],
+    desk: &mut Desk<'_>,
+    later: &[Desk<'_>],
+    room: &mut Room,
+    turn: &mut Option<Turn<LlmService>>,
+    early: &mut Option<LlmService>,
+) -> Result<(), JobError> {
+    let Desk { run, work } = desk;
+    room.decisions.tell(run);
     loop {
-        let baseline = own_cost();
         let model = room.rungs.current().model.clone();
-        let early = run.early.take().filter(|service| *service.model() == model);
-        let mut service = early.unwrap_or_else(|| service(run, &model, order.threads, &order.resources));
+        let mut now = turn.take().unwrap_or_else(|| {
+            let early = early.take().filter(|service| *service.model() == model);
+            let service = early.unwrap_or_else(|| service(run, &model, work.order.threads, &work.order.resources));
+            Turn::begin(Phase::Llm, model.clone(), service)
+        });
+        let before = now.service.facts().process;
         let mut recovery = Recovery::new(Phase::Llm, LIMITS);
         run.sign.with(|sign| sign.working(Phase::Llm, &model.name, None));
-        let result = persist(run, &mut service, &mut work, &mut recovery, &mut room).await;
-        let (need, setup) = room.loaded.unwrap_or((room.rungs.current().need, None));
-        let account = |recovery| Account { phase: Phase::Llm, model: &model, baseline, recovery, need, setup };
-        match result {
+        let ending = persist(run, &mut now.service, work, later, &mut recovery, room).await;
+        let (descent, exit) = match ending {
             Ok(Ending::Done) => {
-                let result = finish(run, &work);
-                close(run, &mut service, result.is_ok(), account(recovery)).await;
+                let result = finish(run, work);
+                now.share(run, recovery, before, result.is_ok()).await;
+                *turn = Some(now);
                 return result;
             }
-            Ok(Ending::Smaller { rungs }) => {
+            Ok(Ending::Smaller { rungs }) if now.service.facts().report.is_none() => {
                 // Counted, not loaded: there is nothing to account for.
-                service.unload_model().await;
+                now.service.unload_model().await;
                 room.rungs.descend(rungs);
+                continue;
             }
+            Ok(Ending::Smaller { rungs }) => (rungs, None),
             Err(JobError::Worker(exit)) if exit.wants_smaller() => {
                 recovery.record(&exit, work.spot());
-                close(run, &mut service, false, account(recovery)).await;
-                room.make_less(run, *exit)?;
+                (0, Some(exit))
             }
             Err(error) => {
-                close(run, &mut service, false, account(recovery)).await;
+                now.share(run, recovery, before, false).await;
+                *turn = Some(now);
                 return Err(error);
             }
+        };
+        now.share(run, recovery, before, false).await;
+        let (need, setup) = room.account();
+        let closed = now.close(&run.host, &run.sign, need, setup).await;
+        closed.enter(earlier.iter_mut().map(|desk| &mut *desk.run).chain([&mut **run]));
+        run.take_turn();
+        match exit {
+            Some(exit) => room.make_less(run, *exit)?,
+            None => room.rungs.descend(descent),
         }
     }
 }
@@ -127,12 +211,13 @@ async fn persist(
     run: &mut Run,
     service: &mut LlmService,
     work: &mut Work<'_>,
+    later: &[Desk<'_>],
     recovery: &mut Recovery,
     room: &mut Room,
 ) -> Result<Ending, JobError> {
     loop {
         let done = work.steps();
-        let failure = match attempt(run, service, work, room).await {
+        let failure = match attempt(run, service, work, later, room).await {
             Ok(ending) => return Ok(ending),
             Err(failure) => failure,
         };
@@ -151,14 +236,16 @@ async fn attempt(
     run: &mut Run,
     service: &mut LlmService,
     work: &mut Work<'_>,
+    later: &[Desk<'_>],
     room: &mut Room,
 ) -> Result<Ending, JobError> {
     let model = room.rungs.current().model.clone();
-    let count = service.plan(work.instructions.clone(), work.notes.clone(), work.lines.clone()).await?;
-    let (plan, setup) = match room.choose(run, service, &count, work).await? {
-        Ok(chosen) => chosen,
-        Err(ending) => return Ok(ending),
-    };
+    if !service.has_counted()
+        && let Some(ending) = room.prepare(run, service, work, later).await?
+    {
+        return Ok(ending);
+    }
+    let (count, plan) = room.plan(work)?;
     work.begin(&model, &plan, &count)?;
     let unites = uniting::is_due(work, &count);
     let chunks_done = work.queue.as_ref().is_some_and(VecDeque::is_empty);
@@ -166,13 +253,13 @@ async fn attempt(
         return Ok(Ending::Done);
     }
     tell_of_notes(run, &count, &plan);
-    service.set_setup(setup);
     service.load_model().await?;
     run.sign.with(|sign| sign.working(Phase::Llm, &model.name, service.facts().pid));
     run.checkpoint("llm_loaded");
     if let Some(report) = &service.facts().report {
         // With no layer on it, nothing is computed there.
-        let wanted = work.order.resources.device.filter(|_| setup.gpu_layers != Some(0));
+        let on_gpu = room.account().1.is_some_and(|setup| setup.gpu_layers != Some(0));
+        let wanted = work.order.resources.device.filter(|_| on_gpu);
         check_device(WorkerKind::Llm, wanted, report)?;
     }
     let mut meter = meter(work, &count, unites);

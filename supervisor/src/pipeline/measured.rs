@@ -8,6 +8,7 @@ use super::admission::Candidate;
 use crate::memory::Bytes;
 use crate::memory::calibrate::{Key, Peak, Run as Taken, Store, calibrated};
 use crate::models::Model;
+use crate::service::Host;
 
 /// Where a worker computes that was not told to do so elsewhere.
 const USUAL_DEVICE: &str = "cpu";
@@ -15,7 +16,7 @@ const USUAL_DEVICE: &str = "cpu";
 impl Run {
     /// The candidate with what is known of it by experience.
     pub(super) fn calibrated(&self, candidate: Candidate, setup: Option<LlmSetup>) -> Candidate {
-        let Some(store) = self.store() else { return candidate };
+        let Some(store) = self.host.store() else { return candidate };
         // What it takes on a graphics processor depends on which one computes; only the usual case is told by name.
         if candidate.on_gpu {
             return candidate;
@@ -23,7 +24,9 @@ impl Run {
         let history = store.history(&key(&candidate.model, USUAL_DEVICE, setup));
         Candidate { need: calibrated(candidate.need, &history), ..candidate }
     }
+}
 
+impl Host {
     /// Keeps what a worker took. It is a help for next time and no more, so a failure is not told.
     pub(super) fn remember(&self, model: &Model, device: &str, setup: Option<LlmSetup>, peak: Peak, run: Taken) {
         let Some(store) = self.store() else { return };
@@ -33,7 +36,7 @@ impl Run {
     }
 
     fn store(&self) -> Option<Store> {
-        self.host.memory.calibration.as_deref().map(Store::in_folder)
+        self.memory.calibration.as_deref().map(Store::in_folder)
     }
 }
 

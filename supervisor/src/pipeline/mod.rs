@@ -10,6 +10,8 @@
 //!  ledger on disk
 //! ```
 //!
+//! Several recordings go through each phase together ([`batch`]).
+//!
 //! What is done is in a journal from the moment it is done; the next run on the same recording goes on from
 //! there, and removes it when all outputs are in place.
 //!
@@ -18,6 +20,7 @@
 //! ([`rungs`]); no model is ever exchanged for another without a word: both names are in ledger and transcript.
 
 mod admission;
+mod batch;
 mod job;
 mod keeping;
 mod layout;
@@ -28,13 +31,13 @@ mod notes;
 mod recovery;
 mod rungs;
 mod stt;
+mod turn;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::ZonedDateTime;
-use meetcap_protocol::payload::llm::LlmSetup;
 use meetcap_protocol::{LoadReport, WorkerKind};
 
 use crate::config::Device;
@@ -43,21 +46,19 @@ use crate::event::{Event, EventSink, Outcome, Phase};
 use crate::exit_code::ExitCode;
 use crate::input;
 use crate::journal::{self, Journal};
-use crate::memory::calibrate::{Peak, Run as Taken};
-use crate::memory::estimate::Need;
-use crate::memory::{Bytes, Ledger, MemoryPolicy, PhaseRecord, give_back, is_scarce, read_own, read_system, saved};
+use crate::memory::{Bytes, Ledger, MemoryPolicy, read_own, saved};
 use crate::models::{Model, header};
-use crate::output::{self, OutputNames};
+use crate::output::{self, OutputNames, Transcript};
 use crate::permit::LoadGate;
 use crate::programs::WorkerPrograms;
 use crate::registry::Registration;
-use crate::service::{Accounted, Host, LlmService};
+use crate::service::Host;
 use crate::stop::Stop;
-use crate::worker::{Deadlines, WorkerExit};
+use crate::worker::Deadlines;
 pub use job::{Exact, Job, Resources, SummarizeJob, default_threads};
 use keeping::Keeping;
-use recovery::Recovery;
 use rungs::Rungs;
+use turn::Share;
 
 /// Everything that one machine's runs share. Cheap to clone; installs nothing in the process it lives in.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +75,27 @@ pub struct RunReport {
     pub result: Result<(), JobError>,
     pub exit_code: ExitCode,
     pub ledger: Ledger,
+    /// What is in the transcript, if there is one.
+    pub heard: Option<Heard>,
+}
+
+/// What a recording turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Heard {
+    /// Seconds of audio.
+    pub duration: f64,
+    /// Seconds of it that this run has transcribed, and not an earlier one.
+    pub transcribed: f64,
+    pub words: usize,
+}
+
+impl Heard {
+    /// When up to `before` it was there already.
+    fn of(transcript: &Transcript, before: f64) -> Self {
+        let words = transcript.segments.iter().map(|segment| output::text::words(&segment.text.0));
+        let duration = transcript.duration;
+        Self { duration, transcribed: (duration - before).max(0.0), words: words.sum() }
+    }
 }
 
 /// What a run carries from step to step.
@@ -83,8 +105,30 @@ struct Run {
     ledger: Ledger,
     /// What `ps` shows.
     sign: Sign,
-    /// The summary's worker, started early.
-    early: Option<LlmService>,
+    /// Its place among the recordings of a batch.
+    at: usize,
+    /// What it is about.
+    subject: PathBuf,
+    /// What it has had of the turn that is going on.
+    share: Option<Share>,
+    heard: Option<Heard>,
+}
+
+/// What all runs of a batch have in common.
+#[derive(Debug)]
+struct Begin {
+    host: Host,
+    sign: Sign,
+    /// Local time.
+    started: String,
+}
+
+impl Begin {
+    /// The run over one of them.
+    fn of(&self, at: usize, subject: PathBuf) -> Run {
+        let ledger = Ledger::new(subject.to_string_lossy().into_owned(), self.started.clone());
+        Run { host: self.host.clone(), ledger, sign: self.sign.clone(), at, subject, share: None, heard: None }
+    }
 }
 
 /// The run's entry in the registry, shared with the listeners of its workers.
@@ -102,6 +146,12 @@ impl Sign {
 }
 
 impl Run {
+    /// What happens from now on, in events and in `ps`, is about this run.
+    fn take_turn(&self) {
+        self.host.events.turn_to(Some(self.at));
+        self.sign.with(|sign| sign.turn_to(&self.subject));
+    }
+
     fn warn(&mut self, code: &'static str, message: impl Into<String>) {
         let message = message.into();
         self.ledger.warnings.push(format!("{code}: {message}"));
@@ -127,13 +177,6 @@ impl Run {
         output::commit(files)?;
         self.ledger.outputs.extend(files.iter().map(|(path, _)| path.clone()));
         Ok(())
-    }
-
-    /// A worker's end after its work was done.
-    fn note_exit(&mut self, exit: Option<&WorkerExit>) {
-        if let Some(exit) = exit.filter(|exit| exit.class.name() != "clean") {
-            self.warn("worker_exit", format!("{exit}; its work was complete before that"));
-        }
     }
 }
 
@@ -171,34 +214,34 @@ impl Supervisor {
         let names = OutputNames::for_audio(&absolute(&job.audio), job.output_dir.as_deref().map(absolute).as_deref())
             .map_err(|error| JobError::Internal(error.to_string()))?;
         output::check_folder(&names.dir)?;
-        output::check_targets(&targets(job, &names))?;
+        output::check_targets(&batch::targets(job, &names))?;
         Ok(names)
     }
 
     /// Runs one job to its end. Never panics and never leaves a process: what went wrong is in the report.
     pub async fn run(&self, job: &Job, events: EventSink, stop: &Stop) -> RunReport {
-        let names = self.check(job);
-        let audio = absolute(&job.audio);
-        let mut run = self.begin(&audio, events, stop);
-        run.host.events.send(Event::RunStarted {
-            audio_path: run.ledger.audio_path.clone(),
-            stt: Some(job.stt.name.clone()),
-            llm: job.llm.as_ref().map(|model| model.name.clone()),
-            output_dir: names.as_ref().map(|names| names.dir.to_string_lossy().into_owned()).unwrap_or_default(),
-        });
-        match names {
-            Ok(names) => {
-                let (result, keeping) = run_phases(&mut run, job, &audio, &names).await;
-                finish(run, result, stop, Some(&names.run()), keeping)
-            }
-            Err(error) => finish(run, Err(error), stop, None, None),
-        }
+        let mut reports = self.run_many(std::slice::from_ref(job), events, stop, |_, _| ()).await;
+        reports.pop().expect("there is a report for every job")
+    }
+
+    /// Runs jobs phase by phase, so that what they have in common is loaded once. The reports are in the order of the
+    /// jobs; `closed` hears of each as soon as its account is closed, with the job's place.
+    ///
+    /// With more than one job, events tell [which recording](crate::event::Stamped::recording) they are about.
+    pub async fn run_many(
+        &self,
+        jobs: &[Job],
+        events: EventSink,
+        stop: &Stop,
+        closed: impl FnMut(usize, &RunReport) + Send,
+    ) -> Vec<RunReport> {
+        batch::run(self, jobs, events, stop, closed).await
     }
 
     /// Summarises a transcript that is there already.
     pub async fn summarize(&self, job: &SummarizeJob, events: EventSink, stop: &Stop) -> RunReport {
         let transcript = absolute(&job.transcript);
-        let mut run = self.begin(&transcript, events, stop);
+        let mut run = self.begin(&transcript, events, stop).of(0, transcript);
         let checked = self.check_summarize(job);
         run.host.events.send(Event::RunStarted {
             audio_path: run.ledger.audio_path.clone(),
@@ -232,10 +275,9 @@ impl Supervisor {
         Ok((names, material))
     }
 
-    fn begin(&self, subject: &Path, events: EventSink, stop: &Stop) -> Run {
-        let ledger = Ledger::new(subject.to_string_lossy().into_owned(), timestamp(&ZonedDateTime::now()));
+    fn begin(&self, subject: &Path, events: EventSink, stop: &Stop) -> Begin {
         let sign = Sign(Arc::new(Mutex::new(Registration::announce(subject))));
-        Run { host: self.host(events, stop), ledger, sign, early: None }
+        Begin { host: self.host(events, stop), sign, started: timestamp(&ZonedDateTime::now()) }
     }
 }
 
@@ -248,7 +290,6 @@ async fn summarize_checked(
     let rungs = summary_rungs(run, &job.llm, &job.resources)?;
     run.has_a_chance(Phase::Llm, rungs.candidates(), rungs.wish())?;
     let order = llm::Order {
-        rungs,
         lines: &material.lines,
         notes: &notes_beside(run, &absolute(&job.transcript), &names.stem),
         language: job.language.as_deref().or(material.language.as_deref()),
@@ -257,7 +298,8 @@ async fn summarize_checked(
         resources: job.resources,
         target: names.summary(),
     };
-    llm::phase(run, order, None).await
+    let results = llm::phase(rungs, None, vec![llm::Task { run, order, keeping: None }]).await;
+    results.into_iter().collect()
 }
 
 /// What somebody wrote down by hand about a recording or transcript.
@@ -294,137 +336,6 @@ fn check_device(kind: WorkerKind, wanted: Option<Device>, report: &LoadReport) -
     }
 }
 
-/// What a phase is accounted by.
-struct Account<'run> {
-    phase: Phase,
-    model: &'run Model,
-    /// The supervisor's cost before the phase.
-    baseline: Bytes,
-    recovery: Recovery,
-    need: Need,
-    setup: Option<LlmSetup>,
-}
-
-/// The end of a model's turn, whatever became of it: the last worker goes, its memory is looked for, and the ledger
-/// gets its record. `done` says that the result is on disk; the worker may then forget it, and what it does after that
-/// is worth a warning.
-async fn close<S: Accounted>(run: &mut Run, service: &mut S, done: bool, account: Account<'_>) {
-    if done && let Err(error) = service.acknowledge().await {
-        run.warn("worker_exit", format!("{error}; its work was complete before that"));
-    }
-    let exit = service.unload_model().await;
-    run.sign.with(|sign| {
-        sign.idle();
-        sign.promise_nothing();
-    });
-    if done {
-        run.note_exit(exit.as_ref());
-    }
-    let Account { phase, model, baseline, recovery, need, setup } = account;
-    let facts = service.facts();
-    if let Some(release) = facts.release.filter(|release| release.suspect) {
-        let missing = release.residue_bytes.max(release.unattributed_bytes.unwrap_or_default());
-        let gpu = release.gpu_missing_bytes;
-        run.warn(
-            "release_suspect",
-            format!("{missing} of memory and {gpu} of GPU memory are not back after {phase} has ended; the next load goes on without them"),
-        );
-    }
-    if run.host.memory.aggressive_gc
-        && is_scarce(&read_system(), run.host.memory.thresholds.warning)
-        && let Err(error) = give_back::drop_page_cache_of(&model.path)
-    {
-        tracing::debug!(%error, "the finished model stays in the page cache");
-    }
-    let loaded = facts.release.is_some();
-    // GPU memory is not sampled, so nothing is remembered of it.
-    let device = facts.report.as_ref().map(|report| report.device.clone());
-    let peak = Peak { cost: facts.peak_cost, gpu: Bytes(0) };
-    if loaded && let Some(device) = device {
-        run.remember(model, &device, setup, peak, if done { Taken::Whole } else { Taken::BrokenOff });
-    }
-    let facts = service.facts();
-    let mut record = PhaseRecord::new(phase, model, facts, baseline, own_cost());
-    record.deaths = recovery.into_deaths();
-    record.predicted = Some(need);
-    record.setup = setup;
-    run.ledger.phases.push(record);
-    run.checkpoint(match phase {
-        Phase::Stt => "stt_unloaded",
-        Phase::Llm => "llm_unloaded",
-    });
-}
-
-/// The phases, and the journal that is to be removed once the ledger is written, too: a run that is killed before
-/// that has left something undone, and the next one must find all the rest done.
-async fn run_phases(
-    run: &mut Run,
-    job: &Job,
-    audio: &Path,
-    names: &OutputNames,
-) -> (Result<(), JobError>, Option<Keeping>) {
-    let unreadable = |source| JobError::Input(input::InputError::Unreadable { path: job.audio.clone(), source });
-    let opened = keeping::header(audio, job)
-        .map_err(unreadable)
-        .and_then(|header| Keeping::open(names, &header, job.resume, run.host.events.clone()));
-    let mut keeping = match opened {
-        Ok(keeping) => keeping,
-        Err(error) => return (Err(error), None),
-    };
-    // The journal is locked: nobody else writes these outputs.
-    output::remove_leftovers(&names.dir, &targets(job, names), std::time::SystemTime::now());
-    let result = with_journal(run, job, audio, names, &mut keeping).await;
-    run.ledger.warnings.append(&mut keeping.take_told());
-    // What an unfinished run has done is kept for the next one; a journal of nothing is litter.
-    run.ledger.resumable = result.is_err() && keeping.is_of_use();
-    (result, Some(keeping))
-}
-
-/// Everything that this job may write.
-fn targets(job: &Job, names: &OutputNames) -> Vec<PathBuf> {
-    let transcripts = job.formats.iter().map(|format| names.path(*format));
-    transcripts.chain([names.run(), names.summary()]).collect()
-}
-
-async fn with_journal(
-    run: &mut Run,
-    job: &Job,
-    audio: &Path,
-    names: &OutputNames,
-    keeping: &mut Keeping,
-) -> Result<(), JobError> {
-    run.checkpoint("start");
-    // Both phases are looked at before anything is started for either.
-    let speech = speech_rungs(run, job)?;
-    let summary = match &job.llm {
-        Some(model) => {
-            let rungs = summary_rungs(run, model, &job.resources)?;
-            run.has_a_chance(Phase::Llm, rungs.candidates(), rungs.wish())?;
-            Some(rungs)
-        }
-        None => None,
-    };
-    let successor = summary.as_ref().filter(|_| !run.host.memory.explicit_lifecycle);
-    let successor = successor.map(|rungs| llm::service(run, &rungs.current().model, job.threads, &job.resources));
-    let material = stt::phase(run, job, audio, names, keeping, speech, successor).await?;
-    let Some(rungs) = summary else { return Ok(()) };
-    if material.lines.is_empty() {
-        run.warn("no_summary", "there is no text to summarise");
-        return Ok(());
-    }
-    let order = llm::Order {
-        rungs,
-        lines: &material.lines,
-        notes: &notes_beside(run, audio, &names.stem),
-        language: job.language.as_deref().or(material.language.as_deref()),
-        seed: job.seed,
-        threads: job.threads,
-        resources: job.resources,
-        target: names.summary(),
-    };
-    llm::phase(run, order, Some(keeping)).await
-}
-
 /// A run whose summary failed keeps its journal for another try; once the summary is made, it has served.
 fn forget_journal(run: &mut Run, names: &OutputNames) {
     if let Err(error) = Journal::discard_transcribed(&journal::path_in(&names.dir, &names.stem)) {
@@ -442,7 +353,7 @@ fn finish(
 ) -> RunReport {
     let mut run = run;
     run.checkpoint("end");
-    let Run { host, mut ledger, sign: _, early: _ } = run;
+    let Run { host, mut ledger, heard, .. } = run;
     ledger.saved_bytes = saved(&ledger.phases);
     let code = |result: &Result<(), JobError>| match result {
         Ok(()) => ExitCode::Done,
@@ -476,7 +387,7 @@ fn finish(
         exit_code: exit_code.code(),
         outputs: ledger.outputs.clone(),
     });
-    RunReport { result, exit_code, ledger }
+    RunReport { result, exit_code, ledger, heard }
 }
 
 /// An interrupted run leaves its journal alone; where the input or a model is to blame the message says it all.

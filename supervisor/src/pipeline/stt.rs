@@ -2,6 +2,10 @@
 //!
 //! Windows are kept as they come, in the journal and in memory; a worker that dies is replaced by one that goes
 //! on at the first window that is not kept; a window that kills twice is left out, with a mark.
+//!
+//! A worker that is done with a recording goes on with the next, whose model it holds already. One that died is
+//! started again for the recording it was at; one that gave way to a smaller model did so for all that follow. A
+//! recording whose windows are all kept needs no worker, and without one that does none is started.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +13,13 @@ use meetcap_protocol::WorkerKind;
 use meetcap_protocol::payload::stt::{DropReason, SttItem, SttOutput};
 
 use super::admission::Candidate;
+use super::batch::{Recording, fail_all};
 use super::keeping::Keeping;
 use super::material::Material;
 use super::recovery::{Next, Recovery, Spot};
 use super::rungs::Rungs;
-use super::{Account, Job, Run, Sign, absolute, check_device, close, own_cost};
+use super::turn::{Closed, Decisions, Turn};
+use super::{Heard, Job, Run, Sign, absolute, check_device};
 use crate::config::Device;
 use crate::errors::JobError;
 use crate::event::{Event, EventSink, Phase, ProgressUnit};
@@ -22,8 +28,8 @@ use crate::models::Model;
 use crate::output::text::clock;
 use crate::output::{self, Format, ModelStretch, OutputNames, Stretch, SttUsed, Transcript};
 use crate::restart::RestartLimits;
-use crate::service::{Accounted, LlmService, ModelService, SttService};
-use crate::worker::Update;
+use crate::service::{Accounted, Host, LlmService, ModelService, SttService};
+use crate::worker::{Update, WorkerExit};
 
 /// Why a window is missing, in transcript.json.
 const GAP_REASON: &str = "worker_died";
@@ -36,52 +42,131 @@ const LOSSES: [(DropReason, &str, &str); 3] = [
 /// The engine's name where no worker was needed any more.
 const ENGINE: &str = "whisper.cpp";
 
-/// What there is to summarise; no lines when nobody spoke.
+/// The phase's model and its worker, from recording to recording.
+struct Desk {
+    rungs: Rungs,
+    /// Whether memory was asked for.
+    entered: bool,
+    decisions: Decisions,
+    turn: Option<Turn<SttService>>,
+    /// Everything that workers may have to read.
+    audio: Vec<PathBuf>,
+}
+
+impl Desk {
+    async fn enter(&mut self, run: &mut Run) -> Result<(), JobError> {
+        if self.entered {
+            self.decisions.tell(run);
+            return Ok(());
+        }
+        let before = Decisions::count(run);
+        let entered = self.rungs.enter(run).await;
+        self.decisions.learn(run, before);
+        self.entered = true;
+        entered
+    }
+
+    fn turn(&mut self, run: &Run, job: &Job) -> &mut Turn<SttService> {
+        let Self { rungs, turn, audio, .. } = self;
+        turn.get_or_insert_with(|| {
+            let Candidate { model, on_gpu, .. } = rungs.current();
+            let mut service = SttService::new(run.host.clone(), model.clone(), job.audio.clone(), job.threads);
+            service.set_recordings(audio.clone());
+            service.set_yields(rungs.yields(&run.host.memory));
+            // Where no device was asked for, the worker computes where it was built to.
+            service.set_cpu_only(job.resources.device.is_some() && !on_gpu);
+            service.set_exact_tokens(job.resources.exact.map(|exact| exact.window_tokens));
+            Turn::begin(Phase::Stt, model.clone(), service)
+        })
+    }
+
+    /// Ends the model's turn, if there is one.
+    async fn close(&mut self, host: &Host, sign: &Sign) -> Option<Closed> {
+        let turn = self.turn.take()?;
+        Some(turn.close(host, sign, self.rungs.current().need, None).await)
+    }
+
+    async fn step_down(&mut self, run: &mut Run, exit: WorkerExit) -> Result<(), JobError> {
+        let before = Decisions::count(run);
+        let stepped = self.rungs.step_down(run, exit).await;
+        self.decisions.learn(run, before);
+        stepped
+    }
+}
+
+/// Transcribes one recording after the other with one worker; what became of each is written into it. Returns the next
+/// phase's worker, if it was started early.
 pub(super) async fn phase(
-    run: &mut Run,
-    job: &Job,
-    audio: &Path,
-    names: &OutputNames,
-    keeping: &mut Keeping,
-    mut rungs: Rungs,
+    recordings: &mut [Recording<'_>],
+    rungs: Rungs,
     successor: Option<LlmService>,
+) -> Option<LlmService> {
+    let Recording { run, .. } = recordings.first()?;
+    let (host, sign) = (run.host.clone(), run.sign.clone());
+    let audio = recordings.iter().map(|recording| recording.audio.clone()).collect();
+    let mut desk = Desk { rungs, entered: false, decisions: Decisions::default(), turn: None, audio };
+    for at in 0..recordings.len() {
+        let (earlier, rest) = recordings.split_at_mut(at);
+        let Some((recording, later)) = rest.split_first_mut() else { break };
+        recording.run.take_turn();
+        match transcribe(earlier, recording, &mut desk).await {
+            Ok(material) => recording.material = material,
+            Err(error) if error.ends_phase() => {
+                later.iter_mut().for_each(|recording| desk.decisions.tell(&mut recording.run));
+                fail_all(rest, error);
+                break;
+            }
+            Err(error) => recording.result = Err(error),
+        }
+    }
+    let is_wanted = recordings.iter().any(|recording| recording.result.is_ok() && !recording.material.lines.is_empty());
+    let successor = successor.filter(|_| is_wanted && desk.turn.is_some());
+    let (started, closed) = tokio::join!(start_early(successor), desk.close(&host, &sign));
+    if let Some(closed) = closed {
+        closed.enter(recordings.iter_mut().map(|recording| &mut recording.run));
+    }
+    started
+}
+
+/// What there is to summarise; no lines when nobody spoke.
+async fn transcribe(
+    earlier: &mut [Recording<'_>],
+    recording: &mut Recording<'_>,
+    desk: &mut Desk,
 ) -> Result<Material, JobError> {
+    let Recording { run, job, audio, names, keeping, .. } = recording;
     let mut listener = Listener::new(run, audio, keeping);
     listener.replay();
     if listener.keeping.progress.stt_done.is_some() {
         return settle(run, job, names, listener);
     }
-    rungs.enter(run).await?;
+    desk.enter(run).await?;
     loop {
-        let candidate = rungs.current().clone();
-        let Candidate { model, need, on_gpu, .. } = candidate.clone();
-        let baseline = own_cost();
-        let mut service = SttService::new(run.host.clone(), model.clone(), audio.to_path_buf(), job.threads);
-        service.set_yields(rungs.yields(&run.host.memory));
-        // Where no device was asked for, the worker computes where it was built to.
-        service.set_cpu_only(job.resources.device.is_some() && !on_gpu);
-        service.set_options(job.speech.clone());
-        service.set_exact_tokens(job.resources.exact.map(|exact| exact.window_tokens));
+        let candidate = desk.rungs.current().clone();
+        let turn = desk.turn(run, job);
+        turn.service.turn_to(audio.clone());
+        turn.service.set_options(job.speech.clone());
+        let before = turn.service.facts().process;
         let mut recovery = Recovery::new(Phase::Stt, RestartLimits::default());
-        run.sign.with(|sign| sign.working(Phase::Stt, &model.name, None));
-        let done = persist(run, &mut service, job, &candidate, &mut listener, &mut recovery).await;
-        let account = |recovery| Account { phase: Phase::Stt, model: &model, baseline, recovery, need, setup: None };
+        run.sign.with(|sign| sign.working(Phase::Stt, &candidate.model.name, None));
+        let done = persist(run, &mut turn.service, job, &candidate, &mut listener, &mut recovery).await;
         match done {
             Ok(()) => {
                 let result = settle(run, job, names, listener);
-                let successor = successor.filter(|_| result.as_ref().is_ok_and(|material| !material.lines.is_empty()));
-                let closing = close(run, &mut service, result.is_ok(), account(recovery));
-                let (started, ()) = tokio::join!(start_early(successor), closing);
-                run.early = started;
+                turn.share(run, recovery, before, result.is_ok()).await;
                 return result;
             }
             Err(JobError::Worker(exit)) if exit.wants_smaller() => {
                 recovery.record(&exit, listener.spot());
-                close(run, &mut service, false, account(recovery)).await;
-                rungs.step_down(run, *exit).await?;
+                turn.share(run, recovery, before, false).await;
+                if let Some(closed) = desk.close(&run.host, &run.sign).await {
+                    closed.enter(earlier.iter_mut().map(|recording| &mut recording.run).chain([&mut *run]));
+                }
+                run.take_turn();
+                desk.step_down(run, *exit).await?;
             }
             Err(error) => {
-                close(run, &mut service, false, account(recovery)).await;
+                turn.share(run, recovery, before, false).await;
                 return Err(error);
             }
         }
@@ -103,9 +188,13 @@ async fn start_early(successor: Option<LlmService>) -> Option<LlmService> {
 
 /// Every window is done: the transcript goes to the disk.
 fn settle(run: &mut Run, job: &Job, names: &OutputNames, listener: Listener<'_>) -> Result<Material, JobError> {
+    let resumed_at = listener.resumed_at;
     let (transcript, keeping) = listener.finish(&job.stt);
     tell_findings(run, keeping, &transcript);
     run.write(&render(&transcript, &job.formats, names))?;
+    run.heard = Some(Heard::of(&transcript, resumed_at));
+    // What is on disk need not be in memory, while other recordings are at work.
+    keeping.progress.windows = Vec::new();
     let lines = if transcript.is_empty() { Vec::new() } else { output::text::lines(&transcript) };
     Ok(Material { lines, language: Some(transcript.language).filter(|language| !language.is_empty()) })
 }
@@ -212,13 +301,15 @@ struct Listener<'run> {
     transcript: Transcript,
     open: Option<OpenWindow>,
     engine: String,
+    /// Seconds that an earlier run has done.
+    resumed_at: f64,
 }
 
 impl<'run> Listener<'run> {
     fn new(run: &Run, audio: &Path, keeping: &'run mut Keeping) -> Self {
         let transcript = Transcript { audio_path: audio.to_string_lossy().into_owned(), ..Transcript::default() };
         let (events, sign) = (run.host.events.clone(), run.sign.clone());
-        Self { events, sign, keeping, transcript, open: None, engine: ENGINE.to_owned() }
+        Self { events, sign, keeping, transcript, open: None, engine: ENGINE.to_owned(), resumed_at: 0.0 }
     }
 
     /// Takes over what an earlier run has done, and tells it as if it happened now.
@@ -233,6 +324,7 @@ impl<'run> Listener<'run> {
         }
         self.keeping.progress.windows = windows;
         let reached = self.transcript.segments.last().map_or(0.0, |segment| segment.end);
+        self.resumed_at = self.keeping.progress.stt_done.as_ref().map_or(reached, |done| done.duration);
         let place = if self.keeping.progress.stt_done.is_some() { "the summary".to_owned() } else { clock(reached) };
         self.events.warn("resumed", format!("continuing an earlier run at {place}; {done} windows were done"));
     }

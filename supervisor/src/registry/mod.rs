@@ -96,6 +96,12 @@ impl Registration {
         Self { announced: None }
     }
 
+    /// The run is over several subjects, and turns to this one.
+    pub(crate) fn turn_to(&mut self, subject: &Path) {
+        let subject = std::path::absolute(subject).unwrap_or_else(|_| subject.to_path_buf());
+        self.change(|entry| entry.audio_path = subject.to_string_lossy().into_owned());
+    }
+
     /// A phase has begun, or its worker changed.
     pub fn working(&mut self, phase: Phase, model_name: &str, worker_pid: Option<u32>) {
         let model_name = model_name.to_owned();

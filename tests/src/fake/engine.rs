@@ -55,6 +55,9 @@ impl Engine for FakeStt {
     }
 
     fn process(&mut self, job: &SttJob, context: &JobContext<Stt>) -> Result<SttOutput, WorkerFault> {
+        let recording = job.audio.to_path();
+        let name = recording.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.script.act(&Step::Job(name.clone()))?;
         let windows = self.script.windows();
         let duration = windows as f64;
         context.item(SttItem::Audio(AudioInfo { sample_rate: 16_000, channels: 1, duration: Some(duration) }));
@@ -62,6 +65,7 @@ impl Engine for FakeStt {
             let start = window as f64;
             context.unit_started(window, start, start + 1.0);
             self.script.act(&Step::Window(window))?;
+            self.script.act(&Step::WindowOf(window, name.clone()))?;
             context.cancel().check()?;
             let text = Spoken(window_text(window));
             match self.script.drops(window) {

@@ -7,8 +7,9 @@
 //! [stt|llm] STEP: ACTION
 //! ```
 //!
-//! with the steps `start` (before anything), `hello` (connected, no Hello sent yet), `plan`, `load`, `window N`
-//! (unit N of the job, from 0), `unload`, and the actions of [`Action`]. Steps without a line go well. What the
+//! with the steps `start` (before anything), `hello` (connected, no Hello sent yet), `plan`, `load`, `job NAME`
+//! (a recording is begun), `window N` (unit N of the job, from 0), `window N of NAME` (of this recording alone),
+//! `unload`, and the actions of [`Action`]. Steps without a line go well. What the
 //! runtime itself could never be made to do is the step `raw`, whose action is a name of [`Trick`].
 //!
 //! An action after `once` or `times K` is done so often over all workers that use the script, so that a restarted

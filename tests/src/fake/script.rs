@@ -21,6 +21,10 @@ pub enum Step {
     Plan,
     Load,
     Window(u64),
+    /// A recording is begun.
+    Job(String),
+    /// A window of this recording.
+    WindowOf(u64, String),
     Unload,
 }
 
@@ -181,7 +185,7 @@ impl Script {
         self.sizes.get(index).or(self.sizes.last()).copied().unwrap_or(3) << 20
     }
 
-    /// Does what is due at `step`. Starts and windows are written down before.
+    /// Does what is due at `step`. Starts, recordings and windows are written down before.
     ///
     /// # Errors
     /// The fault that the script wants.
@@ -190,6 +194,7 @@ impl Script {
             match step {
                 Step::Start => memory.log(&format!("{} start", self.role)),
                 Step::Window(window) => memory.log(&format!("{} window {window}", self.role)),
+                Step::Job(name) => memory.log(&format!("{} job {name}", self.role)),
                 _ => {}
             }
         }
@@ -225,7 +230,14 @@ fn parse_times(action: &str) -> (Option<usize>, &str) {
 
 fn parse_step(step: &str) -> Step {
     match step.split_once(' ') {
-        Some(("window", number)) => Step::Window(number.parse().expect("a number of a window")),
+        Some(("job", name)) => Step::Job(name.to_owned()),
+        Some(("window", window)) => {
+            let number = |number: &str| number.parse().expect("a number of a window");
+            match window.split_once(" of ") {
+                Some((window, name)) => Step::WindowOf(number(window), name.to_owned()),
+                None => Step::Window(number(window)),
+            }
+        }
         None if step == "start" => Step::Start,
         None if step == "hello" => Step::Hello,
         None if step == "plan" => Step::Plan,

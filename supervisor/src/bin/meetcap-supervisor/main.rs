@@ -8,10 +8,12 @@ mod demo;
 mod doctor;
 mod estimate;
 mod memory_report;
+mod overview;
 mod ps;
 mod render;
 mod resident;
 mod signals;
+mod table;
 
 use std::path::{Path, PathBuf};
 use std::process;
@@ -25,7 +27,7 @@ use meetcap_supervisor::models::find_in_folder;
 use meetcap_supervisor::output::{Format, OutputNames};
 use meetcap_supervisor::service::SpeechOptions;
 use meetcap_supervisor::{
-    ExitCode, Job, Model, Resources, Stop, SummarizeJob, Supervisor, WorkerPrograms, default_threads,
+    ExitCode, Job, Model, Resources, RunReport, Stop, SummarizeJob, Supervisor, WorkerPrograms, default_threads,
 };
 
 use args::{Cli, Command, Common, DemoArgs, MemoryOptions, ModelsCommand, RunArgs, SummarizeArgs};
@@ -155,7 +157,7 @@ async fn run(args: RunArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
     let prompt = args.prompt.as_deref().map(read_prompt).transpose();
     let prompt = prompt.map_err(|error| Refusal::new(ExitCode::Usage, error.to_string()))?;
     let speech = SpeechOptions { translate: args.translate, prompt, beam: args.beam, words: args.words };
-    let jobs = args.audio.iter().map(|audio| Job {
+    let job = |audio: &PathBuf| Job {
         audio: audio.clone(),
         stt: stt.clone(),
         llm: llm.clone(),
@@ -167,29 +169,17 @@ async fn run(args: RunArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
         threads: setup.threads(),
         resume: args.resume.into(),
         resources: setup.resources(),
-    });
-    // What fails at first sight is told first, not after an hour of work on the others.
-    let (sound, unsound): (Vec<Job>, Vec<Job>) = jobs.partition(|job| setup.supervisor.check(job).is_ok());
-    let count = sound.len() + unsound.len();
-    let (mut code, mut failed) = (ExitCode::Done, 0);
-    for job in unsound.iter().chain(&sound) {
-        let one = run_one(&setup, job, &args.common, render::Detail::Usual, stop).await;
-        failed += usize::from(one != ExitCode::Done);
-        code = code.worse(one);
-        if stop.is_set() {
-            break;
-        }
-    }
-    if count > 1 && failed > 0 {
-        eprintln!("{failed} of {count} failed");
-    }
-    Ok(code)
+    };
+    let jobs: Vec<Job> = args.audio.iter().map(job).collect();
+    Ok(run_jobs(&setup, &jobs, &args.common, render::Detail::Usual, stop).await)
 }
 
-async fn run_one(setup: &Setup, job: &Job, common: &Common, detail: render::Detail, stop: &Stop) -> ExitCode {
-    let terminal = Terminal::new(common, detail, setup.config.memory.memory_report, &job.audio);
-    let report = setup.supervisor.run(job, terminal.sink(), stop).await;
-    terminal.finish(&report, job.llm.as_ref())
+async fn run_jobs(setup: &Setup, jobs: &[Job], common: &Common, detail: render::Detail, stop: &Stop) -> ExitCode {
+    let subjects: Vec<&Path> = jobs.iter().map(|job| job.audio.as_path()).collect();
+    let terminal = Terminal::new(common, detail, setup.config.memory.memory_report, &subjects);
+    let closed = |at: usize, report: &RunReport| terminal.closed(at, report, jobs[at].llm.as_ref());
+    let reports = setup.supervisor.run_many(jobs, terminal.sink(), stop, closed).await;
+    terminal.finish(&reports)
 }
 
 async fn summarize(args: SummarizeArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
@@ -207,9 +197,10 @@ async fn summarize(args: SummarizeArgs, stop: &Stop) -> Result<ExitCode, Refusal
         resources: setup.resources(),
     };
     let report = setup.config.memory.memory_report;
-    let terminal = Terminal::new(&args.common, render::Detail::Usual, report, &job.transcript);
+    let terminal = Terminal::new(&args.common, render::Detail::Usual, report, &[&job.transcript]);
     let report = setup.supervisor.summarize(&job, terminal.sink(), stop).await;
-    Ok(terminal.finish(&report, None))
+    terminal.closed(0, &report, None);
+    Ok(terminal.finish(&[report]))
 }
 
 fn estimate_model(command: ModelsCommand) -> Result<ExitCode, Refusal> {
@@ -248,7 +239,7 @@ async fn run_demo(args: DemoArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
         resources: setup.resources(),
         ..Job::new(material.recording, material.stt)
     };
-    let code = run_one(&setup, &job, &args.common, render::Detail::Demo, stop).await;
+    let code = run_jobs(&setup, &[job], &args.common, render::Detail::Demo, stop).await;
     if !told && args.common.events.is_none() {
         println!("{}", folder.display());
     }

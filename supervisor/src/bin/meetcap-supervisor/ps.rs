@@ -12,6 +12,7 @@ use meetcap_supervisor::registry::{self, Running};
 use serde::Serialize;
 
 use super::render::{json_for_terminal, printable};
+use super::table::{absent, aligned, shortened};
 
 /// Characters of a name that are shown. Nothing is cut in JSON.
 const WIDEST_MODEL: usize = 32;
@@ -36,7 +37,6 @@ pub(crate) fn print(json: bool) -> ExitCode {
 fn table(runs: &[Running], now: SystemTime) -> String {
     const COLUMNS: usize = 7;
     const HEAD: [&str; COLUMNS] = ["PID", "PHASE", "MODEL", "WORKER", "MEMORY", "RUNNING FOR", "FILE"];
-    /// Numbers are compared by their ends.
     const RIGHT: [bool; COLUMNS] = [true, false, false, true, true, true, false];
     if runs.is_empty() {
         return "nothing is running".to_owned();
@@ -54,21 +54,7 @@ fn table(runs: &[Running], now: SystemTime) -> String {
         ]
     };
     let rows: Vec<[String; COLUMNS]> = std::iter::once(HEAD.map(str::to_owned)).chain(runs.iter().map(row)).collect();
-    let widths: [usize; COLUMNS] =
-        std::array::from_fn(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));
-    let line = |row: &[String; COLUMNS]| {
-        let cell = |at: usize| {
-            let (text, width) = (&row[at], widths[at]);
-            if RIGHT[at] { format!("{text:>width$}") } else { format!("{text:<width$}") }
-        };
-        let cells: [String; COLUMNS] = std::array::from_fn(cell);
-        cells.join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn absent() -> String {
-    "-".to_owned()
+    aligned(&rows, RIGHT).join("\n")
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 100")]
@@ -83,18 +69,6 @@ fn phase(run: &Running) -> String {
 /// Seconds; none when the clock was set back meanwhile.
 fn running_for(run: &Running, now: SystemTime) -> f64 {
     now.duration_since(run.started).unwrap_or_default().as_secs_f64()
-}
-
-/// Cut in the middle: a path is known by where it begins and by its file's name.
-fn shortened(name: &str, widest: usize) -> String {
-    let count = name.chars().count();
-    if count <= widest {
-        return name.to_owned();
-    }
-    let head = widest.saturating_sub(1) / 3;
-    let tail = widest.saturating_sub(head + 1);
-    let (begin, end): (String, String) = (name.chars().take(head).collect(), name.chars().skip(count - tail).collect());
-    format!("{begin}…{end}")
 }
 
 /// A run, as programs see it; the names are those of the events.
@@ -208,13 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_are_cut_in_the_middle_by_characters() {
-        assert_eq!(shortened("short", 5), "short");
-        assert_eq!(shortened("/ä/üöäüöäüöä.wav", 10), "/ä/…öä.wav");
-        for widest in [0, 1, 2, 3, 64] {
-            let cut = shortened(&"日".repeat(100), widest);
-            assert_eq!(cut.chars().count(), widest.max(1), "{cut}");
-        }
+    fn a_long_name_is_cut_for_people_and_whole_for_programs() {
         let run = Running { audio_path: format!("/{}/end.wav", "x".repeat(300)), ..busy() };
         let text = table(std::slice::from_ref(&run), after(0));
         assert!(text.ends_with("xx/end.wav") && text.lines().all(|line| line.chars().count() < 160), "{text}");

@@ -1,6 +1,10 @@
 //! What a person sees: one moving line on a terminal, a few plain lines elsewhere. Everything goes to standard
 //! error; standard output belongs to `--events`.
+//!
+//! Of several recordings each line says which one it is about; an error is told when its recording is closed, which for
+//! one that fails at sight is before the work on the others.
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +21,11 @@ use meetcap_supervisor::{ExitCode, FaultKind, JobError, LifecycleState, Model, R
 use serde::Serialize;
 
 use super::args::Common;
-use super::memory_report;
+use super::table::shortened;
+use super::{memory_report, overview};
+
+/// Characters of a recording's name on the moving line.
+const WIDEST_SUBJECT: usize = 24;
 
 /// Prints to standard error. Names of files may hold anything; no control character reaches the terminal.
 macro_rules! say {
@@ -32,7 +40,7 @@ pub(crate) enum Detail {
     Demo,
 }
 
-/// The listener of one run.
+/// The listener of a run over one recording or several.
 pub(crate) struct Terminal {
     view: Arc<Mutex<View>>,
     jsonl: bool,
@@ -44,9 +52,14 @@ struct View {
     show_segments: bool,
     /// On a terminal only.
     bar: Option<ProgressBar>,
-    subject: String,
-    /// Phase whose headline was printed, and when it began to work.
-    phase: Option<(Phase, Instant)>,
+    /// Names of the recordings.
+    subjects: Vec<String>,
+    /// The one that is at work.
+    current: usize,
+    /// Phase and recording whose headline was printed, and when the one began to work on the other.
+    phase: Option<(Phase, usize, Instant)>,
+    /// What went wrong for several recordings at once and has been told.
+    told: Option<String>,
     models: [String; 2],
     memory: Bytes,
     /// The summary model's answer so far.
@@ -56,14 +69,16 @@ struct View {
 }
 
 impl Terminal {
-    pub(crate) fn new(common: &Common, detail: Detail, memory_report: bool, subject: &Path) -> Self {
+    pub(crate) fn new(common: &Common, detail: Detail, memory_report: bool, subjects: &[&Path]) -> Self {
         let interactive = !common.quiet && std::io::stderr().is_terminal();
         let view = View {
             quiet: common.quiet,
             show_segments: !common.quiet && (detail == Detail::Demo || common.verbose > 0),
             bar: interactive.then(new_bar),
-            subject: subject.file_name().unwrap_or(subject.as_os_str()).to_string_lossy().into_owned(),
+            subjects: names(subjects),
+            current: 0,
             phase: None,
+            told: None,
             models: [String::new(), String::new()],
             memory: Bytes(0),
             answer: String::new(),
@@ -85,49 +100,91 @@ impl Terminal {
                     }
                 }
             }
-            view.lock().unwrap_or_else(PoisonError::into_inner).show(event);
+            view.lock().unwrap_or_else(PoisonError::into_inner).show(event, stamped.recording());
         })
     }
 
-    /// The last words on a run, and the code that it ends with.
-    pub(crate) fn finish(&self, report: &RunReport, llm: Option<&Model>) -> ExitCode {
-        let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bar) = &view.bar {
-            bar.finish_and_clear();
-        }
-        if !view.quiet {
+    /// The last words on one recording.
+    pub(crate) fn closed(&self, at: usize, report: &RunReport, llm: Option<&Model>) {
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        let error = report.result.as_ref().err();
+        let shared = error.filter(|error| matches!(error, JobError::Shared(_))).map(ToString::to_string);
+        let is_told = shared.is_some() && shared == view.told;
+        view.told = shared.or(view.told.take());
+        view.aside(|| {
             if view.show_answer {
                 for line in view.answer.lines() {
                     say!("{}", format!("  {}", printable(line)).trim_end());
                 }
             }
-            print_outputs(&report.ledger);
-            print_memory(&report.ledger);
+            if !view.quiet {
+                print_outputs(&report.ledger);
+            }
+            let subject = &view.subjects[at];
+            if view.memory_report {
+                if view.subjects.len() > 1 {
+                    say!("{subject}");
+                }
+                for line in memory_report::lines(&report.ledger) {
+                    say!("{line}");
+                }
+            }
+            if let Some(error) = error {
+                if !is_told {
+                    print_error(error, subject, view.subjects.len() > 1);
+                }
+                print_remedy(report, llm);
+            }
+        });
+    }
+
+    /// The last words on all, and the code that they end with.
+    pub(crate) fn finish(&self, reports: &[RunReport]) -> ExitCode {
+        let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bar) = &view.bar {
+            bar.finish_and_clear();
         }
-        if view.memory_report {
-            for line in memory_report::lines(&report.ledger) {
+        if !view.quiet {
+            print_memory(reports);
+        }
+        if reports.len() > 1 && !view.quiet {
+            for line in overview::lines(&view.subjects, reports) {
                 say!("{line}");
             }
         }
-        if let Err(error) = &report.result {
-            print_error(error, report, llm, &view.subject);
-        }
+        let code = reports.iter().map(|report| report.exit_code).fold(ExitCode::Done, ExitCode::worse);
         if self.events_lost.load(Ordering::Relaxed) {
             say!("error: events could not be written to standard output; some are lost");
-            return report.exit_code.worse(ExitCode::Output);
+            return code.worse(ExitCode::Output);
         }
-        report.exit_code
+        code
     }
 }
 
+/// What people call them: by the files' names, by whole paths where two have the same.
+fn names(subjects: &[&Path]) -> Vec<String> {
+    let short: Vec<String> = subjects
+        .iter()
+        .map(|path| printable(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy()))
+        .collect();
+    let unique: BTreeSet<&String> = short.iter().collect();
+    if unique.len() == short.len() {
+        return short;
+    }
+    subjects.iter().map(|path| printable(&path.to_string_lossy())).collect()
+}
+
 impl View {
-    fn show(&mut self, event: &Event) {
+    fn show(&mut self, event: &Event, recording: Option<usize>) {
+        self.current = recording.unwrap_or(self.current);
         match event {
             Event::RunStarted { stt, llm, .. } => {
                 self.models = [stt.clone().unwrap_or_default(), llm.clone().unwrap_or_default()];
             }
-            Event::State { phase, state: LifecycleState::Loading, .. } => self.headline(*phase),
-            Event::LoadProgress { fraction, .. } => self.progress(*fraction, "loading the model".to_owned()),
+            Event::State { phase, state: LifecycleState::Loading | LifecycleState::Processing, .. } => {
+                self.headline(*phase);
+            }
+            Event::LoadProgress { fraction, .. } => self.progress(*fraction, "loading the model"),
             Event::Progress { phase, done, total, unit } => self.advance(*phase, *done, *total, *unit),
             Event::Segment { start, text, .. } if self.show_segments => {
                 self.line(&format!("  [{}] {}", clock(*start), printable(&text.0)));
@@ -135,7 +192,7 @@ impl View {
             Event::SummaryDelta { text } => {
                 self.answer.push_str(&text.0);
                 let (memory, written) = (self.memory, self.answer.chars().count());
-                self.spin(format!("writing the summary, {written} characters, worker {memory}"));
+                self.spin(&format!("writing the summary, {written} characters, worker {memory}"));
             }
             Event::Memory { anonymous_bytes, .. } => self.memory = *anonymous_bytes,
             Event::Warning { message, .. } if !self.quiet => self.line(&format!("warning: {message}")),
@@ -158,32 +215,56 @@ impl View {
     }
 
     fn headline(&mut self, phase: Phase) {
-        if self.phase.is_some_and(|(shown, _)| shown == phase) {
+        if self.phase.is_some_and(|(shown, at, _)| (shown, at) == (phase, self.current)) {
             return;
         }
-        self.phase = Some((phase, Instant::now()));
+        self.phase = Some((phase, self.current, Instant::now()));
+        self.answer.clear();
         if self.quiet {
             return;
         }
-        let subject = self.subject.clone();
+        let subject = format!("{}{}", self.place(), self.subjects[self.current]);
         match phase {
             Phase::Stt => self.line(&format!("transcribing {subject} with {}", self.models[0])),
             Phase::Llm => self.line(&format!("summarizing {subject} with {}", self.models[1])),
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a clamped fraction of a thousand")]
-    fn progress(&self, fraction: f64, message: String) {
-        if let Some(bar) = &self.bar {
-            bar.set_position((fraction.clamp(0.0, 1.0) * 1000.0) as u64);
-            bar.set_message(message);
+    /// `2 of 5, `; nothing where there is only one.
+    fn place(&self) -> String {
+        let count = self.subjects.len();
+        if count > 1 { format!("{} of {count}, ", self.current + 1) } else { String::new() }
+    }
+
+    /// On the moving line, which has less room.
+    fn label(&self, message: &str) -> String {
+        if self.subjects.len() > 1 {
+            format!("{}{}: {message}", self.place(), shortened(&self.subjects[self.current], WIDEST_SUBJECT))
+        } else {
+            message.to_owned()
         }
     }
 
-    fn spin(&self, message: String) {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a clamped fraction of a thousand")]
+    fn progress(&self, fraction: f64, message: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_position((fraction.clamp(0.0, 1.0) * 1000.0) as u64);
+            bar.set_message(self.label(message));
+        }
+    }
+
+    fn spin(&self, message: &str) {
         if let Some(bar) = &self.bar {
             bar.tick();
-            bar.set_message(message);
+            bar.set_message(self.label(message));
+        }
+    }
+
+    /// Prints while the moving line is out of the way.
+    fn aside(&self, print: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
         }
     }
 
@@ -191,15 +272,15 @@ impl View {
         let memory = self.memory;
         let message = match unit {
             ProgressUnit::Seconds => {
-                let spent = self.phase.map_or(0.0, |(_, since)| since.elapsed().as_secs_f64());
+                let spent = self.phase.map_or(0.0, |(.., since)| since.elapsed().as_secs_f64());
                 let speed = if spent > 0.0 { done / spent } else { 0.0 };
                 format!("{} of audio, {speed:.1}× real time, worker {memory}", clock(done))
             }
             ProgressUnit::Tokens => format!("reading the transcript, worker {memory}"),
         };
         match total.filter(|total| *total > 0.0) {
-            Some(total) => self.progress(done / total, message),
-            None => self.spin(format!("{phase}: {message}")),
+            Some(total) => self.progress(done / total, &message),
+            None => self.spin(&format!("{phase}: {message}")),
         }
     }
 
@@ -225,31 +306,41 @@ fn print_outputs(ledger: &Ledger) {
     }
 }
 
-fn print_memory(ledger: &Ledger) {
-    if ledger.phases.is_empty() {
-        return;
+/// Several recordings may share a worker; it is told once.
+fn print_memory(reports: &[RunReport]) {
+    let mut seen = BTreeSet::new();
+    let records = reports.iter().flat_map(|report| &report.ledger.phases);
+    let phases: Vec<String> = records
+        .filter(|record| seen.insert((record.phase.to_string(), record.pid)))
+        .map(|record| format!("worker-{} {}", record.phase, record.memory.peak_bytes))
+        .collect();
+    if !phases.is_empty() {
+        say!("peak memory: {}, supervisor {}", phases.join(", "), read_own().cost());
     }
-    let phases: Vec<String> =
-        ledger.phases.iter().map(|record| format!("worker-{} {}", record.phase, record.memory.peak_bytes)).collect();
-    say!("peak memory: {}, supervisor {}", phases.join(", "), read_own().cost());
 }
 
-fn print_error(error: &JobError, report: &RunReport, llm: Option<&Model>, subject: &str) {
-    if matches!(error, JobError::Interrupted) {
-        say!("interrupted: {subject}");
-    } else if let JobError::Refused(refused) = error {
-        say!("{subject}: {refused}");
-        for remedy in refused.remedies() {
-            say!("  - {remedy}");
+fn print_error(error: &JobError, subject: &str, of_several: bool) {
+    // What befell several is not about one of them.
+    let who = if of_several && !matches!(error, JobError::Shared(_)) { format!("{subject}: ") } else { String::new() };
+    match error.root() {
+        JobError::Interrupted => say!("interrupted: {subject}"),
+        JobError::Refused(refused) => {
+            say!("{subject}: {refused}");
+            for remedy in refused.remedies() {
+                say!("  - {remedy}");
+            }
         }
-    } else if let JobError::OutOfMemory { exit, .. } = error {
-        say!("error: {error}");
-        print_end(exit);
-    } else if let JobError::Worker(exit) = error {
-        print_exit(exit, error.class(), subject);
-    } else {
-        say!("error: {}", chain(error));
+        JobError::OutOfMemory { exit, .. } => {
+            say!("error: {who}{error}");
+            print_end(exit);
+        }
+        JobError::Worker(exit) => print_exit(exit, error.class(), subject, &who),
+        other => say!("error: {who}{}", chain(other)),
     }
+}
+
+/// How to go on after an error.
+fn print_remedy(report: &RunReport, llm: Option<&Model>) {
     let transcript = report.ledger.outputs.iter().find(|path| {
         let name = path.to_string_lossy();
         name.ends_with(".transcript.json") || name.ends_with(".transcript.txt")
@@ -279,14 +370,14 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn print_exit(exit: &WorkerExit, class: ErrorClass, subject: &str) {
+fn print_exit(exit: &WorkerExit, class: ErrorClass, subject: &str, who: &str) {
     if let (ErrorClass::Input, ExitClass::Fault(fault)) = (class, &exit.class) {
         // The file is to blame; the worker that said so is of no interest.
         let thing = if fault.kind == FaultKind::BadInput { subject } else { "the model" };
         say!("error: {thing}: {}", fault.detail);
         return;
     }
-    say!("error: {exit}");
+    say!("error: {who}{exit}");
     print_end(exit);
 }
 

@@ -1,33 +1,83 @@
 //! The room that a summary has in memory: which layout of which model, once the model has counted.
 
+use std::collections::BTreeMap;
+
 use meetcap_protocol::payload::llm::{LlmCount, LlmSetup};
 
-use super::{Ending, Work};
+use super::{Desk, Ending, Work};
 use crate::errors::JobError;
 use crate::event::Phase;
 use crate::memory::Bytes;
 use crate::memory::estimate::{Need, llm_need_sized};
 use crate::pipeline::admission::{Candidate, Wish};
 use crate::pipeline::rungs::{self, Rungs};
-use crate::pipeline::{Run, layout};
+use crate::pipeline::turn::Decisions;
+use crate::pipeline::{Resources, Run, layout};
 use crate::service::LlmService;
-use crate::summary;
+use crate::summary::{Limits, Plan};
 use crate::worker::{WorkerExit, Yields};
 
 /// The room that the summary has in memory.
 pub(super) struct Room {
     pub(super) rungs: Rungs,
     /// What took so much has ended for lack of memory: only less may be tried.
-    pub(super) below: Option<Bytes>,
+    below: Option<Bytes>,
     /// What was admitted last, and how it is laid out.
-    pub(super) loaded: Option<(Need, Option<LlmSetup>)>,
+    loaded: Option<(Need, Option<LlmSetup>)>,
     /// The worker that ended for lack of memory.
-    pub(super) died: Option<WorkerExit>,
+    died: Option<WorkerExit>,
     /// What each layout of the current model takes, once it has told.
-    pub(super) told: Vec<Bytes>,
+    told: Vec<Bytes>,
+    /// By the place of its task, what was counted of each transcript that is not done, and what bounds their plans.
+    counts: BTreeMap<usize, LlmCount>,
+    limits: Limits,
+    pub(super) decisions: Decisions,
 }
 
 impl Room {
+    pub(super) fn new(rungs: Rungs) -> Self {
+        let (counts, limits) = (BTreeMap::new(), Limits::default());
+        let (told, decisions) = (Vec::new(), Decisions::default());
+        Self { rungs, below: None, loaded: None, died: None, told, counts, limits, decisions }
+    }
+
+    /// What the turn of the current model is accounted with.
+    pub(super) fn account(&self) -> (Need, Option<LlmSetup>) {
+        self.loaded.unwrap_or((self.rungs.current().need, None))
+    }
+
+    /// What was counted of a transcript, and its plan, made as if it were alone.
+    pub(super) fn plan(&self, work: &Work<'_>) -> Result<(LlmCount, Plan), JobError> {
+        let uncounted = || JobError::Internal("a transcript was not counted".to_owned());
+        let count = self.counts.get(&work.at).ok_or_else(uncounted)?;
+        Ok((count.clone(), layout::plan(count, self.limits)?))
+    }
+
+    /// Counts this transcript and all that come later, so that one load has room for each, and chooses: the second gate.
+    pub(super) async fn prepare(
+        &mut self,
+        run: &mut Run,
+        service: &mut LlmService,
+        work: &Work<'_>,
+        later: &[Desk<'_>],
+    ) -> Result<Option<Ending>, JobError> {
+        self.counts.clear();
+        for work in std::iter::once(work).chain(later.iter().map(|desk| &desk.work)) {
+            let count = service.plan(work.instructions.clone(), work.notes.clone(), work.lines.clone()).await?;
+            self.counts.insert(work.at, count);
+        }
+        let before = Decisions::count(run);
+        let chosen = self.choose(run, service, &work.order.resources).await;
+        self.decisions.learn(run, before);
+        Ok(match chosen? {
+            Ok(setup) => {
+                service.set_setup(setup);
+                None
+            }
+            Err(ending) => Some(ending),
+        })
+    }
+
     /// A worker ended for lack of memory.
     pub(super) fn make_less(&mut self, run: &Run, exit: WorkerExit) -> Result<(), JobError> {
         let Some((need, _)) = self.loaded.filter(|_| run.host.memory.auto_fallback) else {
@@ -43,20 +93,20 @@ impl Room {
         Ok(())
     }
 
-    /// Chooses context and layout for a model that has counted, or a smaller model: the second gate.
-    pub(super) async fn choose(
+    /// Chooses context and layout for a model that has counted, or a smaller model.
+    async fn choose(
         &mut self,
         run: &mut Run,
         service: &mut LlmService,
-        count: &LlmCount,
-        work: &Work<'_>,
-    ) -> Result<Result<(summary::Plan, LlmSetup), Ending>, JobError> {
+        resources: &Resources,
+    ) -> Result<Result<LlmSetup, Ending>, JobError> {
         let model = self.rungs.current().model.clone();
         let shape = rungs::language_shape(&model)?;
-        let layouts = layout::all(count, &work.order.resources, shape.as_ref())?;
+        let counts: Vec<&LlmCount> = self.counts.values().collect();
+        let layouts = layout::all(&counts, resources, shape.as_ref())?;
         let sizes = service.size(layouts.iter().map(|layout| layout.setup).collect()).await?;
         let here = layouts.iter().zip(&sizes).map(|(layout, size)| {
-            let on_gpu = layout.is_on_gpu(&work.order.resources);
+            let on_gpu = layout.is_on_gpu(resources);
             let need = match &shape {
                 Some(shape) => llm_need_sized(shape, &layout.setup, on_gpu, size),
                 None => layout::need_of(size),
@@ -103,6 +153,7 @@ impl Room {
         };
         let layout = &layouts[*layout];
         self.loaded = Some((candidate.need, Some(layout.setup)));
+        self.limits = layout.limits;
         let last = admitted.rung + 1 == candidates.len();
         service.set_yields(if admitted.forced {
             Yields::Never
@@ -111,6 +162,6 @@ impl Room {
         } else {
             Yields::WhenDire
         });
-        Ok(Ok((layout.plan.clone(), layout.setup)))
+        Ok(Ok(layout.setup))
     }
 }

@@ -15,12 +15,15 @@ use crate::models::Model;
 use crate::models::header::ModelError;
 use crate::output;
 use crate::pipeline::keeping::Keeping;
+use crate::pipeline::layout;
 use crate::pipeline::recovery::Spot;
 use crate::summary::{self, Gist, Group, Limits, Summary};
 
 /// The whole of it.
 pub(super) struct Work<'run> {
-    pub(super) order: &'run Order<'run>,
+    /// Among the tasks.
+    pub(super) at: usize,
+    pub(super) order: Order<'run>,
     pub(super) instructions: String,
     pub(super) uniting_instructions: String,
     pub(super) notes: Vec<Spoken>,
@@ -51,16 +54,17 @@ pub(super) struct Part {
 }
 
 impl<'run> Work<'run> {
-    pub(super) fn new(order: &'run Order<'run>, keeping: Option<&'run mut Keeping>) -> Self {
+    pub(super) fn new(at: usize, order: Order<'run>, keeping: Option<&'run mut Keeping>) -> Self {
         let statements = |lines: &'run [String]| {
             lines.iter().flat_map(|line| output::text::statements(line)).map(Spoken::from).collect()
         };
         Self {
-            order,
+            at,
             instructions: summary::instructions(order.language),
             uniting_instructions: summary::uniting_instructions(order.language),
             notes: statements(order.notes),
             lines: statements(order.lines),
+            order,
             keeping,
             plan: None,
             queue: None,
@@ -137,8 +141,7 @@ impl<'run> Work<'run> {
         let (open, max_tokens) = if rest.lines.is_empty() {
             (Vec::new(), plan.max_tokens)
         } else {
-            let cut = summary::chunk::plan(&rest, Limits { context: plan.n_ctx })
-                .map_err(|refusal| JobError::Summary { detail: refusal.to_string() })?;
+            let cut = layout::plan(&rest, Limits { context: plan.n_ctx })?;
             let open = cut.chunks.iter().map(|lines| lines.start + next..lines.end + next);
             (open.collect(), cut.max_tokens)
         };
