@@ -42,5 +42,6 @@ pub mod room;
 pub mod run;
 pub mod shapes;
 pub mod speech;
+pub mod subtitles;
 pub mod wav;
 pub mod wer;
