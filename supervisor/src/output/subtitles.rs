@@ -106,7 +106,8 @@ fn pieces(transcript: &Transcript) -> Vec<Cue> {
 
 /// A segment as one cue; `None` where there is nothing to show.
 fn whole(segment: &Segment) -> Option<Cue> {
-    let said = one_line(&segment.text.0);
+    // Spaces of any kind: a line of nothing else would look like the end of a cue.
+    let said = one_line(&segment.text.0).split_whitespace().collect::<Vec<_>>().join(" ");
     if width(&said) == 0 {
         return None;
     }

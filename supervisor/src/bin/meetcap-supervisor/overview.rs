@@ -9,9 +9,8 @@ use meetcap_supervisor::{FaultKind, RunReport};
 
 use super::table::{absent, aligned, shortened};
 
-/// Characters that are shown of a name, and of a reason that is somebody else's words.
+/// Characters that are shown of a name.
 const WIDEST_FILE: usize = 40;
-const WIDEST_REASON: usize = 70;
 
 /// The table's lines. `names` are those of the recordings, in the order of the reports.
 pub(crate) fn lines(names: &[String], reports: &[RunReport]) -> Vec<String> {
@@ -60,6 +59,7 @@ fn outcome(report: &RunReport) -> String {
 }
 
 fn reason(error: &JobError) -> String {
+    // The whole of it has been told when the recording was closed.
     let plain = match error.root() {
         JobError::Input(InputError::Unreadable { .. }) | JobError::Transcript { .. } => "it cannot be read",
         JobError::Input(_) => "it is not audio",
@@ -74,9 +74,7 @@ fn reason(error: &JobError) -> String {
         JobError::Held(_) => "another run works on it",
         JobError::Interrupted => "interrupted",
         JobError::Worker(exit) => match &exit.class {
-            ExitClass::Fault(fault) if fault.kind == FaultKind::BadInput => {
-                return shortened(&fault.detail, WIDEST_REASON);
-            }
+            ExitClass::Fault(fault) if fault.kind == FaultKind::BadInput => "its audio cannot be decoded",
             ExitClass::Fault(fault) if matches!(fault.kind, FaultKind::ModelMissing | FaultKind::ModelInvalid) => {
                 "the model cannot be used"
             }

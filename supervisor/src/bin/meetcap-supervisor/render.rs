@@ -220,6 +220,9 @@ impl View {
         }
         self.phase = Some((phase, self.current, Instant::now()));
         self.answer.clear();
+        if self.subjects.len() > 1 {
+            self.progress(0.0, "");
+        }
         if self.quiet {
             return;
         }
@@ -239,7 +242,8 @@ impl View {
     /// On the moving line, which has less room.
     fn label(&self, message: &str) -> String {
         if self.subjects.len() > 1 {
-            format!("{}{}: {message}", self.place(), shortened(&self.subjects[self.current], WIDEST_SUBJECT))
+            let subject = shortened(&self.subjects[self.current], WIDEST_SUBJECT);
+            format!("{}{subject}  {message}", self.place())
         } else {
             message.to_owned()
         }
