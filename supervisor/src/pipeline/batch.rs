@@ -79,9 +79,12 @@ pub(super) async fn run(
     let begin = supervisor.begin(&absolute(&first.audio), events, stop);
     let mut reports = Reports { stop, closed: jobs.iter().map(|_| None).collect(), told };
     let mut sound = Vec::new();
-    for (at, job) in jobs.iter().enumerate() {
+    let mut looked_at: Vec<_> = jobs.iter().enumerate().map(|(at, job)| (at, job, supervisor.check(job))).collect();
+    // What fails at sight is told first.
+    looked_at.sort_by_key(|(.., names)| names.is_ok());
+    for (at, job, names) in looked_at {
         let run = begin.of(at, absolute(&job.audio));
-        if let Some(recording) = open(supervisor, run, job, &mut reports) {
+        if let Some(recording) = open(run, job, names, &mut reports) {
             sound.push(recording);
         }
     }
@@ -99,15 +102,14 @@ fn is_alike(one: &Job, other: &Job) -> bool {
     (&one.stt, &one.llm, one.threads, one.resources) == (&other.stt, &other.llm, other.threads, other.resources)
 }
 
-/// Everything that can be found out before a process is started; what fails here is closed at once.
+/// Begins with one that was looked at, and opens its journal; what fails here is closed at once.
 fn open<'job>(
-    supervisor: &Supervisor,
     mut run: Run,
     job: &'job Job,
+    names: Result<OutputNames, JobError>,
     reports: &mut Reports<'_, impl FnMut(usize, &RunReport)>,
 ) -> Option<Recording<'job>> {
     run.take_turn();
-    let names = supervisor.check(job);
     run.host.events.send(Event::RunStarted {
         audio_path: run.ledger.audio_path.clone(),
         stt: Some(job.stt.name.clone()),
