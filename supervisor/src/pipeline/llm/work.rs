@@ -53,10 +53,18 @@ pub(super) struct Part {
     pub(super) max_tokens: u32,
 }
 
+/// Nobody speaks in headings: a line that looks like one would be taken for the beginning of an answer. The bundled
+/// model lost every item of a part with `## Decisions Made` in it, and none where the hashes were gone.
+fn without_heading(line: &str) -> &str {
+    let text = line.trim_start();
+    let rest = text.trim_start_matches('#');
+    if rest.len() < text.len() && rest.starts_with(char::is_whitespace) { rest } else { line }
+}
+
 impl<'run> Work<'run> {
     pub(super) fn new(at: usize, order: Order<'run>, keeping: Option<&'run mut Keeping>) -> Self {
         let statements = |lines: &'run [String]| {
-            lines.iter().flat_map(|line| output::text::statements(line)).map(Spoken::from).collect()
+            lines.iter().flat_map(|line| output::text::statements(without_heading(line))).map(Spoken::from).collect()
         };
         Self {
             at,
@@ -188,5 +196,19 @@ impl<'run> Work<'run> {
     /// What was written of this group before.
     pub(super) fn united(&self, group: &Group) -> Option<&Gist> {
         self.united.iter().find(|united| united.group == *group).map(|united| &united.gist)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_looks_like_a_heading_is_given_without_its_hashes() {
+        assert_eq!(without_heading("## Decisions Made").trim(), "Decisions Made");
+        assert_eq!(without_heading("  # a # b").trim(), "a # b");
+        for same in ["#1 priority", "we say # twice", "[Speaker 1]: ## x", "##", ""] {
+            assert_eq!(without_heading(same), same);
+        }
     }
 }
