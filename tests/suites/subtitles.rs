@@ -94,7 +94,7 @@ proptest! {
 
 #[test]
 fn parts_that_are_missing_leave_a_silence() {
-    let stretch = |start, end| Stretch { start, end, reason: "worker_died".to_owned() };
+    let stretch = |start, end| Stretch { start, end, reason: "worker_died".to_owned(), suspect: false };
     let transcript = Transcript {
         segments: vec![segment(0.0, 2.0, "Before.", Some(0)), segment(60.0, 62.0, "After.", Some(1))],
         gaps: vec![stretch(2.0, 40.0)],

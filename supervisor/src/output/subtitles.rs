@@ -306,7 +306,7 @@ fn wrap(text: &str) -> Vec<&str> {
     let (mut begin, mut done) = (0, 0);
     while begin < text.len() && columns - done > LINE {
         let reach = cuts.iter().filter(|cut| cut.left > begin && cut.columns - done <= LINE);
-        let cut = reach.clone().filter(natural).next_back().or_else(|| reach.clone().next_back());
+        let cut = reach.clone().rfind(natural).or_else(|| reach.clone().next_back());
         let Some(cut) = cut else { break };
         lines.push(&text[begin..cut.left]);
         done = width(&text[..cut.right]);

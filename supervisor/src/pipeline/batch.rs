@@ -132,7 +132,16 @@ fn open<'job>(
     // The journal is locked: nobody else writes these outputs.
     output::remove_leftovers(&names.dir, &targets(job, &names), std::time::SystemTime::now());
     run.checkpoint("start");
-    Some(Recording { run, job, audio, names, keeping, material: Material::default(), notes: Vec::new(), result: Ok(()) })
+    Some(Recording {
+        run,
+        job,
+        audio,
+        names,
+        keeping,
+        material: Material::default(),
+        notes: Vec::new(),
+        result: Ok(()),
+    })
 }
 
 /// Everything that a job may write.
