@@ -136,7 +136,7 @@ pub(crate) const ROWS: [Row; 32] = [
             "governor::every_phase_proves_that_its_memory_came_back",
             "memory/release::what_nobody_is_seen_to_hold_is_suspect",
         ],
-        open: "memory of graphics processors; a slope of the supervisor's own memory that some runs of 100 cycles show",
+        open: "memory of graphics processors",
     },
     Row {
         number: 13,
@@ -181,8 +181,9 @@ pub(crate) const ROWS: [Row; 32] = [
             "governor::when_no_smaller_model_is_left_the_run_ends_with_its_own_code_and_can_be_resumed",
             "governor::a_summary_that_ran_out_of_memory_in_its_second_part_keeps_the_first",
             "pipeline_fake::a_kill_from_outside_is_not_called_out_of_memory",
+            "governor::the_code_of_the_supervisor_stays_in_memory_while_it_works",
         ],
-        open: "the supervisor does not always live: the kernel ended 2 of 900 right after their worker, while its memory was still charged",
+        open: "the cause where the watch and the kernel end a worker at the same moment: told as ours",
     },
     Row {
         number: 17,
