@@ -70,7 +70,9 @@ pub fn estimate(
 ) -> Result<Estimate, JobError> {
     let layout = |setup, need| Layout::judged(setup, need, policy, system);
     let (phase, basis, layouts) = match read_shape(&model.path)? {
-        Some(ModelShape::Whisper(shape)) => (Phase::Stt, Basis::Header, vec![layout(None, stt_need(&shape, false))]),
+        Some(ModelShape::Whisper(shape)) => {
+            (Phase::Stt, Basis::Header, vec![layout(None, stt_need(&shape, None, false))])
+        }
         Some(ModelShape::Llama(shape)) => {
             let setups = setups(&shape, ctx);
             let layouts = setups.into_iter().map(|setup| layout(Some(setup), llm_need(&shape, &setup, false)));

@@ -53,7 +53,7 @@ fn speech_models_of_any_shape_take_what_was_estimated() {
             let (path, shape, read) = model(&room, "random-whisper", &mut rng);
             let ModelShape::Whisper(whisper) = &read else { panic!("{read:?}") };
             let peaks = measure::speech(&worker("meetcap-worker-stt"), &path, &audio, 1, Some(TOKENS));
-            holds(shape, stt_need(whisper, false), peaks.peak);
+            holds(shape, stt_need(whisper, None, false), peaks.peak);
         }
     });
 }

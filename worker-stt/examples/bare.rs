@@ -5,7 +5,7 @@
 //! bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone]
 //! ```
 //!
-//! Prints `loaded`, decodes the recording (16 bits, one channel, 16 kHz) in windows of at most 27 s with so many tokens
+//! Prints `loaded`, decodes the recording (16 bits, one channel, 16 kHz) in windows of at most 29.5 s with so many tokens
 //! each, as the worker does with the same order, prints `done`, and then holds everything until standard input closes.
 //! One state serves all windows: the least that a program can do with.
 //!
@@ -22,7 +22,7 @@ use std::io::Read;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters};
 
 /// Samples of the longest window.
-const WINDOW: usize = 27 * 16_000;
+const WINDOW: usize = 59 * 16_000 / 2;
 /// Of a WAV file without extras.
 const HEAD: usize = 44;
 const USAGE: &str = "usage: bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone]";

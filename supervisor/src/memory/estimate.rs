@@ -125,21 +125,28 @@ mod speech {
     /// A pass that ends early hands its text to the next one as its prompt, and probabilities of the whole vocabulary
     /// are kept for each token of it. What fifteen seconds of speech have; rarely more.
     pub(super) const CARRIED: u64 = 52;
+    /// Of each beam: probabilities of the vocabulary, as they come, raised and sorted (`whisper_decoder`).
+    pub(super) const BEAM: u64 = 4;
 }
 
 /// What transcribing takes, whatever the length of the recording: it is done in windows. Threads hardly matter and
 /// are no argument.
 ///
 /// The encoder's attention dominates: `audio_context²` numbers for each head, in full and once more in halves.
-pub fn stt_need(shape: &WhisperShape, on_gpu: bool) -> Need {
+///
+/// Each of `beams` has keys and values of its own; two more lie in reserve once there are several.
+pub fn stt_need(shape: &WhisperShape, beams: Option<u8>, on_gpu: bool) -> Need {
     let wide = u64::from;
     let (steps, state, heads) = (wide(shape.audio_context), wide(shape.state), wide(shape.audio_heads));
     let (mels, vocabulary) = (wide(shape.mel_bands), wide(shape.vocabulary));
     let text_layers = wide(shape.text_layers);
+    let beams = u64::from(beams.unwrap_or(1).max(1));
+    let copies = if beams > 1 { beams + 2 } else { 1 };
 
     // `whisper_kv_cache_init`, three times; keys and values in halves.
     let kv = |cells: u64, layers: u64| product(&[2, F16, padded(cells), state, layers]);
-    let context = kv(wide(shape.text_context), text_layers) + kv(steps, text_layers) + kv(steps, 1);
+    let own = product(&[copies, kv(wide(shape.text_context), text_layers).0]);
+    let context = own + kv(steps, text_layers) + kv(steps, 1);
 
     // Mel spectrogram of two steps each, unfolded for the first convolution, and both convolutions' results.
     let convolution =
@@ -147,7 +154,8 @@ pub fn stt_need(shape: &WhisperShape, on_gpu: bool) -> Need {
     let attention = product(&[steps, steps, heads, F32]) + product(&[16, steps, state]);
     let cross = product(&[steps, state, F32]);
     // Held twice, in the graph and in the state.
-    let logits = product(&[2, speech::PROMPT + speech::CARRIED, vocabulary, F32]);
+    let logits = product(&[2, speech::PROMPT + speech::CARRIED, vocabulary, F32])
+        + product(&[beams - 1, speech::BEAM, vocabulary, F32]);
     let notes = product(&[speech::GRAPHS, speech::NOTES.0]);
     // The CPU backend's own: what is multiplied with keys or with the widest layer, in halves.
     let work = product(&[steps, steps, heads, F16]).max(product(&[steps, 4, state, F16]));

@@ -161,8 +161,16 @@ fn speech_models_take_what_was_estimated() {
         ("tiny q5_0 of 4 heads, 8 and 5 layers", whisper(384, 4, 8, 5, "q5_0"), 150.2),
         ("base q5_0 of 5 and 10 layers", whisper(512, 8, 5, 10, "q5_0"), 262.1),
     ] {
-        holds(what, stt_need(&shape, false), measured);
+        holds(what, stt_need(&shape, None, false), measured);
     }
+}
+
+/// Recorded with `meetcap-supervisor run … --beam 8` on such a model and 75 s of speech.
+#[test]
+fn beams_take_keys_and_values_each() {
+    let tiny = whisper(384, 6, 4, 4, "f16");
+    holds("tiny f16, 8 beams", stt_need(&tiny, Some(8), false), 255.7);
+    assert_eq!(stt_need(&tiny, Some(1), false), stt_need(&tiny, None, false));
 }
 
 /// Recorded on the same machine; peak of anonymous memory and swap:
@@ -276,7 +284,7 @@ fn a_gpu_takes_the_layers_it_is_given_beginning_with_the_output() {
     assert!(all.cost < Bytes::mib(350), "{all:?}");
     let (one, two) = (need(Some(1)), need(Some(2)));
     assert_eq!(two.gpu - one.gpu, shape.layers[15].weights + Bytes(one.parts.context.0 / 16));
-    for need in [cpu, one, two, all, stt_need(&whisper(512, 8, 6, 6, "f16"), true)] {
+    for need in [cpu, one, two, all, stt_need(&whisper(512, 8, 6, 6, "f16"), None, true)] {
         assert_eq!(need.cost + need.mapped + need.gpu, need.parts.total(), "{need:?}");
     }
 }

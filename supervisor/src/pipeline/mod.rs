@@ -321,8 +321,12 @@ fn summary_rungs(run: &Run, requested: &Model, resources: &Resources) -> Result<
 fn speech_rungs(run: &Run, job: &Job) -> Result<Rungs, JobError> {
     let requested = Model { path: absolute(&job.stt.path), ..job.stt.clone() };
     rungs::of(Phase::Stt, &requested, &run.host.memory, job.resources.wish(), |model| {
-        let candidates = rungs::speech(&model, job.resources.is_on_gpu())?.into_iter();
-        Ok(candidates.map(|candidate| run.calibrated(candidate, None)).collect())
+        let candidates = rungs::speech(&model, job.speech.beam, job.resources.is_on_gpu())?;
+        // What is remembered was measured without beams.
+        if job.speech.beam.is_some() {
+            return Ok(candidates);
+        }
+        Ok(candidates.into_iter().map(|candidate| run.calibrated(candidate, None)).collect())
     })
 }
 

@@ -139,12 +139,12 @@ fn models(requested: &Model, policy: &MemoryPolicy, kind: WorkerKind) -> Vec<Mod
 
 /// A speech model and what it will take; beside the graphics processor as well, if that was asked for: less memory of
 /// the faster kind comes before a smaller model.
-pub(super) fn speech(model: &Model, on_gpu: bool) -> Result<Vec<Candidate>, JobError> {
+pub(super) fn speech(model: &Model, beams: Option<u8>, on_gpu: bool) -> Result<Vec<Candidate>, JobError> {
     let shape = match read_shape(&model.path)? {
         Some(ModelShape::Whisper(shape)) => Some(shape),
         _ => None,
     };
-    let need = |on_gpu| shape.as_ref().map_or_else(|| named_need(model), |shape| stt_need(shape, on_gpu));
+    let need = |on_gpu| shape.as_ref().map_or_else(|| named_need(model), |shape| stt_need(shape, beams, on_gpu));
     let on_cpu = Candidate { name: model.name.clone(), model: model.clone(), need: need(false), on_gpu: false };
     if !on_gpu {
         return Ok(vec![on_cpu]);

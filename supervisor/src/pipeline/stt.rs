@@ -76,7 +76,7 @@ impl Desk {
             // Where no device was asked for, the worker computes where it was built to.
             service.set_cpu_only(job.resources.device.is_some() && !on_gpu);
             service.set_exact_tokens(job.resources.exact.map(|exact| exact.window_tokens));
-            Turn::begin(Phase::Stt, model.clone(), service)
+            Turn::begin(Phase::Stt, model.clone(), service).unusual(job.speech.beam.is_some())
         })
     }
 

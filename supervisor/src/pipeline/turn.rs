@@ -39,12 +39,20 @@ pub(super) struct Turn<S> {
     is_whole: bool,
     /// The last answer is on disk, so whatever the worker does now is worth a warning and no more.
     is_safe: bool,
+    /// What it took tells nothing of the model's usual runs.
+    is_unusual: bool,
 }
 
 impl<S: Accounted> Turn<S> {
     /// Nothing is started yet.
     pub(super) fn begin(phase: Phase, model: Model, service: S) -> Self {
-        Self { service, phase, model, baseline: own_cost(), is_whole: false, is_safe: false }
+        Self { service, phase, model, baseline: own_cost(), is_whole: false, is_safe: false, is_unusual: false }
+    }
+
+    /// What it takes is not to be remembered of the model: something was asked for that takes more than usual.
+    pub(super) fn unusual(mut self, is_unusual: bool) -> Self {
+        self.is_unusual = is_unusual;
+        self
     }
 
     /// Writes down what a recording had of it; `before` is what the service had worked until then. `done` says that its
@@ -95,6 +103,7 @@ impl<S: Accounted> Turn<S> {
         let device = facts.report.as_ref().map(|report| report.device.clone());
         let peak = Peak { cost: facts.peak_cost, gpu: Bytes(0) };
         if facts.release.is_some()
+            && !self.is_unusual
             && let Some(device) = device
         {
             let taken = if self.is_whole { Taken::Whole } else { Taken::BrokenOff };

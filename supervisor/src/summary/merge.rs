@@ -1,7 +1,7 @@
 //! Several summaries of one meeting's parts become one. Pure; cannot fail.
 //!
 //! Done by rule and not by the model: lists are united without another chance to invent or to forget. Title and summary
-//! stand here as the parts have them; where the model can, it writes them anew ([`super::unite`]).
+//! stand here as the parts have them; where the model can, it writes them anew (`unite`).
 
 use super::{ActionItem, Summary, TBD};
 

@@ -11,7 +11,7 @@
 //!
 //! ```text
 //!  engine:  0 ─── 30 ─── 60 ─── …  silence or not, each window is encoded and decoded
-//!  program: cut in pauses, at most 27 s, silence as it sees fit
+//!  program: cut in pauses, at most 29.5 s of speech, long silences left out
 //! ```
 //!
 //! Each side is a process from its start to its end: model read from the page cache, recording decoded, all windows, and
