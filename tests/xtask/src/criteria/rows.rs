@@ -263,8 +263,10 @@ pub(crate) const ROWS: [Row; 32] = [
             "refusals::what_is_not_audio_is_refused_before_anything_is_started",
             "refusals::a_recording_cut_in_the_middle_gives_what_can_be_read",
             "refusals::fifty_milliseconds_hold_no_speech",
+            "formats::a_damaged_file_is_heard_as_far_as_it_goes_and_the_damage_is_told_with_its_time",
+            "formats::hostile_files_end_in_words_or_in_a_clear_refusal_and_within_bounded_memory",
         ],
-        open: "lying sizes, NaN, the decoder's memory",
+        open: "",
     },
     Row {
         number: 25,
@@ -279,7 +281,10 @@ pub(crate) const ROWS: [Row; 32] = [
         section: WIRE,
         what: "A transcript with control tokens, orders to the model and forged speakers",
         target: "no control token comes from it; the summary keeps its form",
-        tests: &["pipeline_real::what_somebody_said_cannot_pose_as_a_part_of_the_summary"],
+        tests: &[
+            "pipeline_real::what_somebody_said_cannot_pose_as_a_part_of_the_summary",
+            "notes::a_transcript_of_four_contexts_names_items_from_every_quarter",
+        ],
         open: "",
     },
     Row {
@@ -323,7 +328,11 @@ pub(crate) const ROWS: [Row; 32] = [
         section: LOAD,
         what: "A recording of 8 h on 2 CPUs, a tenth of it silence",
         target: "flat memory, times in order, nothing invented in silence, loops cut, every part summarised",
-        tests: &["long_recording::twenty_minutes_of_meetings_are_heard_as_each_meeting_is_alone_in_flat_memory"],
+        tests: &[
+            "long_recording::twenty_minutes_of_meetings_are_heard_as_each_meeting_is_alone_in_flat_memory",
+            "speech::long_silences_hold_no_words_and_change_none",
+            "notes::every_line_is_given_to_the_model_once_and_in_order",
+        ],
         open: "loops, which the bundled model does not fall into",
     },
     Row {
