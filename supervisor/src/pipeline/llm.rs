@@ -296,8 +296,8 @@ async fn chunks(
             max_tokens: exact.map_or(part.max_tokens, |exact| exact.answer_tokens),
             max_thoughts: plan.max_thoughts,
             exact: exact.is_some(),
-            seed: work.order.seed,
-            temperature: TEMPERATURE,
+            seed: work.order.seed.wrapping_add(u32::from(part.cut)),
+            temperature: TEMPERATURE + WARMER * f32::from(part.cut),
         };
         meter.begin(tokens(&count.lines[part.lines.clone()]));
         let Asked { answer, finish } = ask(run, service, job, meter).await?;
@@ -391,15 +391,21 @@ async fn ask(run: &Run, service: &mut LlmService, job: LlmJob, meter: &mut Meter
     Ok(Asked { answer, finish: output.finish })
 }
 
+/// Answers to a single line that may go on without an end: the same words and seed would go astray in the same way again.
+const ASTRAY: u8 = 4;
+/// Added to the temperature after each of them.
+const WARMER: f32 = 0.3;
+
 /// What to do instead of a part whose answer was cut: its halves, or, for a single line, the longest answer
-/// that the context has room for.
+/// that the context has room for, with another seed.
 fn retry(report: &LlmCount, plan: &Plan, part: &Part) -> Result<Vec<Part>, JobError> {
+    let cut = part.cut + 1;
     if let Some((first, second)) = summary::chunk::split(report, &part.lines) {
-        return Ok([first, second].map(|lines| Part { lines, max_tokens: part.max_tokens }).into());
+        return Ok([first, second].map(|lines| Part { lines, max_tokens: part.max_tokens, cut: 0 }).into());
     }
     let longest = summary::chunk::longest_answer(report, plan.fixed, &part.lines, plan.n_ctx);
-    if longest > part.max_tokens {
-        return Ok(vec![Part { lines: part.lines.clone(), max_tokens: longest }]);
+    if cut < ASTRAY {
+        return Ok(vec![Part { lines: part.lines.clone(), max_tokens: longest.max(part.max_tokens), cut }]);
     }
     let detail = format!("the answer to a single line did not end within {longest} tokens; use another model");
     Err(JobError::Summary { detail })

@@ -51,6 +51,8 @@ pub(super) struct Done {
 pub(super) struct Part {
     pub(super) lines: Range<usize>,
     pub(super) max_tokens: u32,
+    /// Answers to it that did not end; each further one is begun with another seed, and warmer.
+    pub(super) cut: u8,
 }
 
 /// Nobody speaks in headings: a line that looks like one would be taken for the beginning of an answer. The bundled
@@ -166,7 +168,7 @@ impl<'run> Work<'run> {
     }
 
     fn enqueue(&mut self, open: Vec<Range<usize>>, max_tokens: u32) {
-        let part = |lines| Part { lines, max_tokens };
+        let part = |lines| Part { lines, max_tokens, cut: 0 };
         self.queue = Some(open.into_iter().map(part).collect());
     }
 
