@@ -410,3 +410,23 @@ fn retry(report: &LlmCount, plan: &Plan, part: &Part) -> Result<Vec<Part>, JobEr
     let detail = format!("the answer to a single line did not end within {longest} tokens; use another model");
     Err(JobError::Summary { detail })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_answer_is_asked_for_again_in_halves_and_then_otherwise_until_it_is_given_up() {
+        let count = LlmCount { overhead: 10, lines: vec![20, 20], ..LlmCount::default() };
+        let plan = Plan { n_ctx: 512, chunks: Vec::new(), max_tokens: 200, max_thoughts: 0, notes: 0, fixed: 10 };
+        let mut parts = retry(&count, &plan, &Part { lines: 0..2, max_tokens: 200, cut: 0 }).expect("halves");
+        assert_eq!(parts.iter().map(|part| part.lines.clone()).collect::<Vec<_>>(), [0..1, 1..2]);
+        for cut in 1..ASTRAY {
+            parts = retry(&count, &plan, &parts[0]).expect("the same line, asked otherwise");
+            assert_eq!((parts.len(), parts[0].lines.clone(), parts[0].cut), (1, 0..1, cut));
+            assert!(parts[0].max_tokens > 400, "the whole room: {}", parts[0].max_tokens);
+        }
+        let error = retry(&count, &plan, &parts[0]).expect_err("given up");
+        assert!(error.to_string().contains("use another model"), "{error}");
+    }
+}

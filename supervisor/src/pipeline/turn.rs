@@ -13,7 +13,6 @@ use super::{Run, Sign, own_cost};
 use crate::event::{Event, Phase};
 use crate::memory::calibrate::{Peak, Run as Taken};
 use crate::memory::estimate::Need;
-
 use crate::memory::{
     AdmissionRecord, Bytes, Checkpoint, ExitRecord, FallbackRecord, PhaseRecord, give_back, is_scarce, read_system,
 };

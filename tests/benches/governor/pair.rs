@@ -4,11 +4,15 @@
 
 use std::path::Path;
 
+use meetcap_protocol::payload::Spoken;
+use meetcap_supervisor::service::{LlmService, ModelService};
+use meetcap_supervisor::{Model, output, summary};
 use meetcap_tests::figures::{Results, highest, percentile};
 
 use super::bare::{Bare, Loading};
 use super::models::Models;
-use super::supervised::{self, ANSWER_TOKENS, Run, WINDOW_TOKENS};
+use super::release::host;
+use super::supervised::{self, ANSWER_TOKENS, Run, THREADS, WINDOW_TOKENS};
 use super::tree::{Samples, Watch};
 
 const STT: &str = "whisper-small-f16";
@@ -25,11 +29,13 @@ const TOGETHER: f64 = 32.0;
 pub(crate) fn measure() {
     let models = Models::new();
     let (stt, llm, recording) = (models.named(STT), models.named(LLM), models.recording(SECONDS));
-    let runs: Vec<(Run, Samples)> = (0..RUNS).map(|_| run(&models, &recording, &stt, &llm)).collect();
+    let folder = tempfile::tempdir_in(models.folder()).expect("a folder");
+    let runs: Vec<(Run, Samples)> = (0..RUNS).map(|_| run(folder.path(), &recording, &stt, &llm)).collect();
+    let prompt = prompt_tokens(folder.path(), &recording, &llm);
     let first = &runs[0].0;
     let setup = &first.phase("llm")["setup"];
     let (n_ctx, kv) = (setup["n_ctx"].as_u64().expect("tokens"), setup["kv"].as_str().expect("a type"));
-    let alone = Alone::measure(&recording, &stt, &llm, n_ctx, kv, first.prompt_tokens);
+    let alone = Alone::measure(&recording, &stt, &llm, n_ctx, kv, prompt);
 
     let mut results = Results::new(13, "one model at a time, against its engines alone", "pair");
     report_tree(&mut results, &runs, &alone);
@@ -37,12 +43,11 @@ pub(crate) fn measure() {
     report_residue(&mut results, &runs);
     results.note(format!(
         "{STT} and {LLM} (random weights, real shapes: {:.0} and {:.0} MiB on the disk), {SECONDS} s of noise, one thread, \
-         {WINDOW_TOKENS} tokens decoded in each window, a prompt of {} tokens in a context of {n_ctx} ({kv}), an answer of \
+         {WINDOW_TOKENS} tokens decoded in each window, a prompt of {prompt} tokens in a context of {n_ctx} ({kv}), an answer of \
          {ANSWER_TOKENS}; {RUNS} runs of a program around the supervisor's library, the worst of which counts. The engines \
          alone: small programs that do the same work and hold everything until both are done, in the order of the run.",
         megabytes(&stt),
         megabytes(&llm),
-        first.prompt_tokens,
     ));
     results.note(
         "Sampled from outside, whole trees, every 10 ms. Whole memory is the proportional set and swap: anonymous and \
@@ -51,12 +56,27 @@ pub(crate) fn measure() {
     results.write("pair");
 }
 
-fn run(models: &Models, recording: &Path, stt: &Path, llm: &Path) -> (Run, Samples) {
-    let folder = tempfile::tempdir_in(models.folder()).expect("a folder");
-    let child = supervised::start(recording.into(), stt.into(), llm.into(), folder.path().into());
+fn run(folder: &Path, recording: &Path, stt: &Path, llm: &Path) -> (Run, Samples) {
+    let child = supervised::start(recording.into(), stt.into(), llm.into(), folder.into());
     let watch = Watch::over(&[child.id()]);
     let run = Run::of(child);
     (run, watch.stop())
+}
+
+/// What the runs' summaries were asked with, in one part, as the model counts it. Counted apart, so that no run's tree
+/// holds a worker that a run has not.
+fn prompt_tokens(folder: &Path, recording: &Path, llm: &Path) -> u32 {
+    let name = recording.with_extension("transcript.txt");
+    let text = std::fs::read_to_string(folder.join(name.file_name().expect("a file"))).expect("the transcript");
+    let lines = text.lines().flat_map(output::text::statements).map(Spoken::from).collect();
+    let mut service = LlmService::new(host(), Model::from_path(llm), THREADS);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let count =
+            service.plan(summary::instructions(Some("en")), Vec::new(), lines).await.expect("the worker counts");
+        service.unload_model().await;
+        count.overhead + count.lines.iter().sum::<u32>()
+    })
 }
 
 /// Peaks of whole memory without a supervisor.

@@ -128,7 +128,7 @@ fn own_memory() -> f64 {
     read("RssAnon:")
 }
 
-fn host() -> Host {
+pub(crate) fn host() -> Host {
     Host {
         programs: WorkerPrograms {
             stt: Some(bins::find("meetcap-worker-stt")),

@@ -3,9 +3,8 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::{Arc, Mutex};
 
-use meetcap_supervisor::event::{Event, EventSink, Phase};
+use meetcap_supervisor::event::EventSink;
 use meetcap_supervisor::{Exact, Job, Model, Resources, Stop, Supervisor, WorkerPrograms};
 use meetcap_tests::bins;
 use serde_json::{Value, json};
@@ -27,8 +26,6 @@ pub(crate) fn start(audio: PathBuf, stt: PathBuf, llm: PathBuf, folder: PathBuf)
 /// What a run came to.
 pub(crate) struct Run {
     pub(crate) ledger: Value,
-    /// Of the longest prompt.
-    pub(crate) prompt_tokens: u32,
 }
 
 impl Run {
@@ -37,8 +34,7 @@ impl Run {
         let output = child.wait_with_output().expect("our own child");
         let told: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
         assert_eq!(told["exit_code"], 0, "{told:#}");
-        let prompt_tokens = told["prompt_tokens"].as_f64().expect("a number") as u32;
-        Self { ledger: told["ledger"].clone(), prompt_tokens }
+        Self { ledger: told["ledger"].clone() }
     }
 
     /// The account of a phase.
@@ -63,22 +59,8 @@ pub(crate) fn main(audio: &str, stt: &str, llm: &str, folder: &str) -> ExitCode 
         resources: Resources { exact: Some(exact), ..Resources::default() },
         ..Job::new(audio, Model::from_path(stt))
     };
-    let prompt_tokens = Arc::new(Mutex::new(0.0_f64));
-    let longest = Arc::clone(&prompt_tokens);
-    let events = EventSink::new(move |event, _| {
-        if let Event::Progress { phase: Phase::Llm, total: Some(total), .. } = event {
-            let mut longest = longest.lock().expect("nobody panics");
-            *longest = longest.max(*total);
-        }
-    });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let report = runtime.block_on(Supervisor::new(programs).run(&job, events, &Stop::default()));
-    let prompt_tokens = *prompt_tokens.lock().expect("nobody panics");
-    println!(
-        "{}",
-        json!({
-            "exit_code": report.exit_code.code(), "ledger": report.ledger, "prompt_tokens": prompt_tokens,
-        })
-    );
+    let report = runtime.block_on(Supervisor::new(programs).run(&job, EventSink::none(), &Stop::default()));
+    println!("{}", json!({ "exit_code": report.exit_code.code(), "ledger": report.ledger }));
     ExitCode::SUCCESS
 }

@@ -262,7 +262,7 @@ pub(crate) struct Common {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ResumeWhen {
-    /// If recording, model and language are the same
+    /// If recording, model and everything that says how to write are the same
     Auto,
     /// Start over
     Never,
