@@ -7,7 +7,8 @@
 //!
 //! A frame is loud when it stands out from the noise around it. The noise is the least level of the [`VIEW`] before
 //! the frame, or of the one after it, whichever is more: in every few seconds of speech there are moments in which
-//! nobody makes a sound, and in a steady noise there are none. So a fan that starts or stops, a hum or a hiss is
+//! nobody makes a sound, and in a steady noise there are none. Where speech is cleaner than the room (a noise gate, a
+//! cut) those views end in it, so noise is also what is nowhere weak within a second ([`CLOSE`]). So a fan that starts or stops, a hum or a hiss is
 //! never taken for speech, however loud, and a quiet voice in a quiet room is.
 //!
 //! [`Segmenter`] makes stretches of it. Single loud frames are clicks; pauses within speech stay, because models go
@@ -38,6 +39,8 @@ pub(crate) const FRAMES_PER_SECOND: usize = 50;
 const SILENCE_RMS: f64 = 1e-3;
 /// In frames (4 s): in any such time a speaker falls silent for a moment.
 const VIEW: usize = 4 * FRAMES_PER_SECOND;
+/// In frames (1 s): on both sides of any moment in speech there is a sound that is much weaker within this time.
+const CLOSE: usize = FRAMES_PER_SECOND;
 /// Of power (6 dB). Steady noise stays within it, even where it is narrow.
 const STANDS_OUT: f64 = 4.0;
 /// Frames over which noise is averaged, so that its troughs do not make it look quieter than it is.
@@ -127,13 +130,15 @@ fn is_loud(powers: &[f64], at: usize) -> bool {
 
 /// The level of the noise around frame `at`, as power.
 fn noise(powers: &[f64], at: usize) -> f64 {
+    let close = trough(powers, at.saturating_sub(CLOSE), powers.len().min(at + CLOSE + 1));
     let before = at.checked_sub(VIEW).map(|from| trough(powers, from, at + 1));
     let after = (at + VIEW < powers.len()).then(|| trough(powers, at, at + VIEW + 1));
-    match (before, after) {
+    let far = match (before, after) {
         (Some(before), Some(after)) => before.max(after),
         (Some(known), None) | (None, Some(known)) => known,
         (None, None) => trough(powers, 0, powers.len()),
-    }
+    };
+    close.max(far)
 }
 
 /// The least level between two frames.
@@ -285,6 +290,16 @@ mod tests {
     fn a_fan_that_starts_and_stops_is_none() {
         let fan = over(0.0, stretches(&[(6.0, 0.0001), (20.0, 0.1), (6.0, 0.0001)], 4));
         assert_eq!(kept(&fan), []);
+    }
+
+    #[test]
+    fn a_room_louder_than_the_pauses_in_speech_is_none() {
+        let room = |seconds| over(0.004, silence(seconds));
+        let gated = |times, seed| stretches(&[(0.3, 0.2), (0.2, 0.0)].repeat(times), seed);
+        let kept = kept(&[room(5.0), gated(12, 14), room(4.0), gated(6, 15), room(3.0)].concat());
+        // What lies within a second of speech is taken for it.
+        let [(from, to), (again, end)] = kept[..] else { panic!("{kept:?}") };
+        assert!(from > 3.5 && to < 12.5 && again > 13.5 && end < 19.5, "{kept:?}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::preamble::WorkerKind;
 pub const MAX_WINDOW: Duration = Duration::from_secs(300);
 
 /// Version of the rule that cuts windows. Two transcripts made with different rules do not fit together.
-pub const WINDOW_RULE: u32 = 2;
+pub const WINDOW_RULE: u32 = 3;
 
 /// The speech-to-text phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
