@@ -8,7 +8,7 @@
 //! A frame is loud when it stands out from the noise around it. The noise is the least level of the [`VIEW`] before
 //! the frame, or of the one after it, whichever is more: in every few seconds of speech there are moments in which
 //! nobody makes a sound, and in a steady noise there are none. Where speech is cleaner than the room (a noise gate, a
-//! cut) those views end in it, so noise is also what is nowhere weak within a second ([`CLOSE`]). So a fan that starts or stops, a hum or a hiss is
+//! cut) those views end in it, so noise is also what is nowhere weak in a second ([`CLOSE`]). So a fan that starts or stops, a hum or a hiss is
 //! never taken for speech, however loud, and a quiet voice in a quiet room is.
 //!
 //! [`Segmenter`] makes stretches of it. Single loud frames are clicks; pauses within speech stay, because models go
@@ -39,8 +39,8 @@ pub(crate) const FRAMES_PER_SECOND: usize = 50;
 const SILENCE_RMS: f64 = 1e-3;
 /// In frames (4 s): in any such time a speaker falls silent for a moment.
 const VIEW: usize = 4 * FRAMES_PER_SECOND;
-/// In frames (1 s): on both sides of any moment in speech there is a sound that is much weaker within this time.
-const CLOSE: usize = FRAMES_PER_SECOND;
+/// In frames (500 ms on either side): in any second of speech there is a sound that is much weaker.
+const CLOSE: usize = FRAMES_PER_SECOND / 2;
 /// Of power (6 dB). Steady noise stays within it, even where it is narrow.
 const STANDS_OUT: f64 = 4.0;
 /// Frames over which noise is averaged, so that its troughs do not make it look quieter than it is.

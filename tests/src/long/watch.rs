@@ -66,6 +66,10 @@ impl Watch {
             Some("progress") => {
                 let seconds = event["done"].as_f64().unwrap_or(0.0);
                 self.done.store((seconds * 1000.0) as u64, Ordering::Relaxed);
+                // Behind the last window is the end, whenever the worker is told.
+                if event["total"].as_f64().is_some_and(|total| seconds >= total) {
+                    self.worker.store(0, Ordering::Relaxed);
+                }
             }
             _ => {}
         }
