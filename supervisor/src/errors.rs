@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meetcap_protocol::{FaultKind, LifecycleState};
+use serde::Serialize;
 use thiserror::Error;
 
 use crate::event::Phase;
@@ -18,7 +19,9 @@ use crate::output::OutputError;
 use crate::worker::{ExitClass, StartError, WorkerExit};
 
 /// Whose move it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ErrorClass {
     /// What was given is at fault.
     Input,
@@ -29,7 +32,9 @@ pub enum ErrorClass {
 }
 
 /// What a caller can sensibly do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Advice {
     RetrySame,
     /// Only with a smaller model or context.

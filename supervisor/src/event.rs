@@ -2,7 +2,7 @@
 //!
 //! An event is told the moment it happens and never waits for its listener.
 //!
-//! Of a batch the sink itself knows which recording is at work ([`Stamped::recording`]): workers serve several, and
+//! Of a batch the sink itself knows which recording is at work ([`Stamped`]): workers serve several, and
 //! none of them knows whose turn it is.
 
 use std::fmt;
@@ -207,25 +207,27 @@ impl Event {
 
 /// An event with its version and time, as it is written out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Stamped<'a> {
-    v: u32,
+#[non_exhaustive]
+pub struct Stamped {
+    /// [`EVENT_VERSION`].
+    pub v: u32,
     /// Milliseconds since the start of the run.
-    t_ms: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recording: Option<usize>,
-    #[serde(flatten)]
-    event: &'a Event,
-}
-
-impl Stamped<'_> {
+    pub t_ms: u64,
     /// Which recording of a batch this is about, from 0 in the order in which they were given. `None` of what is about
     /// all that a worker did, and where there is only one recording.
-    pub fn recording(&self) -> Option<usize> {
-        self.recording
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording: Option<usize>,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl Stamped {
+    pub(crate) fn at(t_ms: u64, event: Event) -> Self {
+        Self { v: EVENT_VERSION, t_ms, recording: None, event }
     }
 }
 
-type Listener = dyn Fn(&Event, &Stamped<'_>) + Send + Sync;
+type Listener = dyn Fn(&Stamped) + Send + Sync;
 
 /// Where events go. Cheap to clone.
 #[derive(Clone)]
@@ -247,13 +249,13 @@ impl fmt::Debug for EventSink {
 
 impl EventSink {
     /// Calls `listener` for every event, on whatever thread it happens; it must not block for long.
-    pub fn new(listener: impl Fn(&Event, &Stamped<'_>) + Send + Sync + 'static) -> Self {
+    pub fn new(listener: impl Fn(&Stamped) + Send + Sync + 'static) -> Self {
         Self { listener: Arc::new(listener), start: Instant::now(), at_work: None }
     }
 
     /// Nobody listens.
     pub fn none() -> Self {
-        Self::new(|_, _| {})
+        Self::new(|_| {})
     }
 
     /// Tells from now on which of several recordings an event is about.
@@ -268,12 +270,11 @@ impl EventSink {
         }
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "an event is told once, by the one it happened to")]
     pub(crate) fn send(&self, event: Event) {
         let t_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         let at_work = self.at_work.as_ref().map(|at_work| at_work.load(Ordering::Relaxed));
         let recording = at_work.filter(|recording| *recording != NONE);
-        (self.listener)(&event, &Stamped { v: EVENT_VERSION, t_ms, recording, event: &event });
+        (self.listener)(&Stamped { v: EVENT_VERSION, t_ms, recording, event });
     }
 
     pub(crate) fn warn(&self, code: &'static str, message: impl Into<String>) {

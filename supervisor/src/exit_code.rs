@@ -3,6 +3,7 @@
 use meetcap_protocol::FaultKind;
 
 use crate::errors::JobError;
+use crate::event::Outcome;
 
 /// What the process ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,6 +87,15 @@ impl ExitCode {
             Self::Input => 8,
             Self::Usage => 9,
             Self::Done => 10,
+        }
+    }
+
+    /// How a run with this code ended.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Done => Outcome::Done,
+            Self::Interrupted | Self::Terminated => Outcome::Interrupted,
+            _ => Outcome::Failed,
         }
     }
 

@@ -15,24 +15,34 @@
 //!
 //! # Use
 //!
-//! [`Supervisor::run`] does a [`Job`], [`Supervisor::run_many`] several with one load of each model; what happens is told as [`event::Event`]s. The pieces it is made of,
-//! [`service::SttService`] and [`service::LlmService`], can be used alone.
+//! A [`Supervisor`] takes [`Job`]s into its [`queue`] and does one after the other; a [`JobHandle`] tells what happens
+//! as a stream of [`event::Event`]s, cancels, and gives the outcome.
 //!
 //! ```no_run
-//! # async fn example() {
-//! use meetcap_supervisor::event::EventSink;
-//! use meetcap_supervisor::{Job, Model, Stop, Supervisor, WorkerPrograms};
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use meetcap_supervisor::{Job, Model, Supervisor, WorkerPrograms};
 //!
-//! let supervisor = Supervisor::new(WorkerPrograms::beside("/opt/app/bin".as_ref()));
+//! let supervisor = Supervisor::builder().programs(WorkerPrograms::beside("/opt/app/bin".as_ref())).build();
 //! let job = Job { language: Some("en".to_owned()), ..Job::new("meeting.wav", Model::from_path("ggml-small.bin")) };
-//! let events = EventSink::new(|event, _| println!("{event:?}"));
-//! let report = supervisor.run(&job, events, &Stop::default()).await;
-//! # drop(report);
+//! let handle = supervisor.submit(job).await?;
+//! let mut events = handle.events();
+//! while let Some(told) = events.next().await {
+//!     println!("{:?}", told.event);
+//! }
+//! let report = handle.outcome().await;
+//! println!("{:?}: {:?}", report.exit_code, report.ledger.outputs);
+//! # Ok(())
 //! # }
 //! ```
 //!
-//! The library needs a tokio runtime with time enabled. It installs no signal handler and no global state.
+//! It needs a tokio runtime with I/O and time enabled; a host that has none uses [`blocking`]. [`Supervisor::run`] does
+//! a job at once, past the queue, and [`Supervisor::run_many`] several with one load of each model. The pieces they are
+//! made of, [`service::SttService`] and [`service::LlmService`], can be used alone.
+//!
+//! The library installs no signal handler, no subscriber and no global state, and takes the worker programs from where
+//! it is told. The host links no inference engine: it can be a graphical program with a heap of any size.
 
+pub mod blocking;
 pub mod config;
 pub mod errors;
 pub mod event;
@@ -47,6 +57,7 @@ pub mod permit;
 mod pipeline;
 pub mod planning;
 pub mod programs;
+pub mod queue;
 pub mod registry;
 pub mod restart;
 pub mod service;
@@ -60,8 +71,9 @@ pub use exit_code::ExitCode;
 pub use meetcap_protocol::payload::llm::KvType;
 pub use meetcap_protocol::{FaultKind, LifecycleState, WorkerFault, WorkerKind};
 pub use models::Model;
-pub use pipeline::{Exact, Heard, Job, Resources, RunReport, SummarizeJob, Supervisor, default_threads};
+pub use pipeline::{Builder, Exact, Heard, Job, Resources, RunReport, SummarizeJob, Supervisor, default_threads};
 pub use programs::WorkerPrograms;
+pub use queue::{Closing, JobHandle, JobId, JobStatus, Submission, SubmitError};
 pub use stop::Stop;
 
 /// What a worker of this build answers to `--version`, its name left out.

@@ -68,7 +68,7 @@ impl Stage {
             llm: Some(self.room.path(bins::FAKE_LLM)),
             folders: Vec::new(),
         };
-        let listener = move |event: &Event, _: &Stamped<'_>| events.lock().expect("a list").push(event.clone());
+        let listener = move |told: &Stamped| events.lock().expect("a list").push(told.event.clone());
         let memory = MemoryPolicy::default();
         Host {
             programs,

@@ -445,9 +445,9 @@ fn jobs_that_want_different_models_do_not_share_a_worker() {
     let jobs = [job("a.wav", &speech), job("b.wav", &speech), job("c.wav", &other)];
     let loads = Arc::new(Mutex::new(Vec::new()));
     let listener = loads.clone();
-    let events = EventSink::new(move |event, stamped| {
-        if let Event::State { state: LifecycleState::Loading, .. } = event {
-            listener.lock().expect("a list").push(stamped.recording());
+    let events = EventSink::new(move |told| {
+        if let Event::State { state: LifecycleState::Loading, .. } = told.event {
+            listener.lock().expect("a list").push(told.recording);
         }
     });
     let mut closed = Vec::new();

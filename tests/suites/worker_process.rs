@@ -12,7 +12,7 @@ use meetcap_protocol::payload::Role;
 use meetcap_protocol::payload::stt::{Stt, SttJob, SttLoad};
 use meetcap_protocol::preamble::{Preamble, PreambleReply};
 use meetcap_protocol::{FromWorker, SupervisorHello, ToWorker, WirePath};
-use meetcap_supervisor::event::{Event, EventSink, Stamped};
+use meetcap_supervisor::event::{Event, EventSink};
 use meetcap_supervisor::service::{ModelService, SttService};
 use meetcap_supervisor::worker::{Deadlines, ExitClass};
 use meetcap_supervisor::{Job, Model, Stop, Supervisor, WorkerPrograms};
@@ -50,7 +50,7 @@ fn a_worker_outlives_the_thread_that_asked_for_it() {
         let (case, programs) = stage("window 1: slow 300");
         let runtime = multi_thread();
         let supervisor = Supervisor::new(programs);
-        let host = supervisor.host(EventSink::new(|_: &Event, _: &Stamped<'_>| ()), &Stop::default());
+        let host = supervisor.host(EventSink::none(), &Stop::default());
         let model = Model::from_path(case.room.path("speech.bin"));
         let mut stt = SttService::new(host, model, case.room.path("talk.wav"), 1);
         let handle = runtime.handle().clone();
@@ -73,14 +73,12 @@ fn an_engine_that_computes_for_ever_while_its_heart_beats_is_found_by_the_lack_o
     within(LIMIT, || {
         let (case, programs) = stage("window 1: once hang");
         let deadlines = Deadlines { no_progress: Duration::from_millis(1200), ..Deadlines::default() };
-        let mut supervisor = Supervisor::new(programs);
-        supervisor.deadlines = deadlines;
+        let supervisor = Supervisor::builder().programs(programs).deadlines(deadlines).build();
         let model = Model::from_path(case.room.path("speech.bin"));
         let job = Job { threads: 1, ..Job::new(case.room.path("talk.wav"), model) };
         let events = Arc::new(Mutex::new(Vec::new()));
         let list = events.clone();
-        let sink =
-            EventSink::new(move |event: &Event, _: &Stamped<'_>| list.lock().expect("a list").push(event.clone()));
+        let sink = EventSink::new(move |told| list.lock().expect("a list").push(told.event.clone()));
         let started = Instant::now();
         let report = multi_thread().block_on(supervisor.run(&job, sink, &Stop::default()));
         report.result.expect("done by the second worker");

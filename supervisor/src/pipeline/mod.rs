@@ -21,6 +21,7 @@
 
 mod admission;
 mod batch;
+mod builder;
 mod job;
 mod keeping;
 mod layout;
@@ -42,7 +43,7 @@ use meetcap_protocol::{LoadReport, WorkerKind};
 
 use crate::config::Device;
 use crate::errors::JobError;
-use crate::event::{Event, EventSink, Outcome, Phase};
+use crate::event::{Event, EventSink, Phase};
 use crate::exit_code::ExitCode;
 use crate::input;
 use crate::journal::{self, Journal};
@@ -51,22 +52,26 @@ use crate::models::{Model, header};
 use crate::output::{self, OutputNames, Transcript};
 use crate::permit::LoadGate;
 use crate::programs::WorkerPrograms;
+use crate::queue::Queue;
 use crate::registry::Registration;
 use crate::service::Host;
 use crate::stop::Stop;
 use crate::worker::Deadlines;
+pub use builder::Builder;
 pub use job::{Exact, Job, Resources, SummarizeJob, default_threads};
 use keeping::Keeping;
 use rungs::Rungs;
 use turn::Share;
 
-/// Everything that one machine's runs share. Cheap to clone; installs nothing in the process it lives in.
-#[derive(Debug, Clone, Default)]
+/// A handle on what all runs share: programs, rules, the one permit to hold a model, and the [queue](crate::queue).
+/// Clones are handles on the same. It installs nothing in the process it lives in.
+#[derive(Debug, Clone)]
 pub struct Supervisor {
-    pub programs: WorkerPrograms,
-    pub deadlines: Deadlines,
-    pub memory: MemoryPolicy,
+    programs: WorkerPrograms,
+    deadlines: Deadlines,
+    memory: MemoryPolicy,
     gate: LoadGate,
+    pub(crate) queue: Arc<Queue>,
 }
 
 /// What became of a run.
@@ -77,6 +82,18 @@ pub struct RunReport {
     pub ledger: Ledger,
     /// What is in the transcript, if there is one.
     pub heard: Option<Heard>,
+}
+
+impl RunReport {
+    /// Of a job that was never begun.
+    pub(crate) fn not_begun(subject: &Path, error: JobError) -> Self {
+        let exit_code = ExitCode::of(&error);
+        let mut ledger = Ledger::new(subject.to_string_lossy().into_owned(), timestamp(&ZonedDateTime::now()));
+        ledger.exit_code = Some(exit_code.code());
+        ledger.outcome = Some(exit_code.outcome());
+        ledger.error = Some(error.to_string());
+        Self { result: Err(error), exit_code, ledger, heard: None }
+    }
 }
 
 /// What a recording turned out to be.
@@ -181,9 +198,19 @@ impl Run {
 }
 
 impl Supervisor {
-    /// A supervisor that uses these worker programs.
+    /// A supervisor that uses these worker programs, everything else as usual.
     pub fn new(programs: WorkerPrograms) -> Self {
-        Self { programs, ..Self::default() }
+        Self::builder().programs(programs).build()
+    }
+
+    /// Says what a supervisor is to use.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// How it governs memory.
+    pub fn memory(&self) -> &MemoryPolicy {
+        &self.memory
     }
 
     /// The shared parts, bound to one run's listener and stop.
@@ -227,7 +254,7 @@ impl Supervisor {
     /// Runs jobs phase by phase, so that what they have in common is loaded once. The reports are in the order of the
     /// jobs; `closed` hears of each as soon as its account is closed, with the job's place.
     ///
-    /// With more than one job, events tell [which recording](crate::event::Stamped::recording) they are about.
+    /// With more than one job, events tell [which recording](crate::event::Stamped) they are about.
     pub async fn run_many(
         &self,
         jobs: &[Job],
@@ -367,7 +394,7 @@ fn finish(
     let mut exit_code = code(&result);
     ledger.exit_code = Some(exit_code.code());
     ledger.error = result.as_ref().err().map(ToString::to_string);
-    ledger.outcome = Some(outcome(exit_code));
+    ledger.outcome = Some(exit_code.outcome());
     if let Some(path) = ledger_path.filter(|_| is_worth_an_account(&ledger, exit_code)) {
         ledger.outputs.push(path.to_path_buf());
         let written = serde_json::to_string_pretty(&ledger)
@@ -387,7 +414,7 @@ fn finish(
         ledger.warnings.append(&mut keeping.finish());
     }
     host.events.send(Event::RunFinished {
-        outcome: outcome(exit_code),
+        outcome: exit_code.outcome(),
         exit_code: exit_code.code(),
         outputs: ledger.outputs.clone(),
     });
@@ -400,14 +427,6 @@ fn is_worth_an_account(ledger: &Ledger, code: ExitCode) -> bool {
         ExitCode::Interrupted | ExitCode::Terminated => false,
         ExitCode::Input | ExitCode::Model => !ledger.outputs.is_empty(),
         _ => !ledger.phases.is_empty() || !ledger.outputs.is_empty(),
-    }
-}
-
-fn outcome(code: ExitCode) -> Outcome {
-    match code {
-        ExitCode::Done => Outcome::Done,
-        ExitCode::Interrupted | ExitCode::Terminated => Outcome::Interrupted,
-        _ => Outcome::Failed,
     }
 }
 

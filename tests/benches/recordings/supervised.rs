@@ -35,7 +35,7 @@ pub(crate) fn main(audio: &str, model: &str, tokens: &str, threads: &str, folder
     };
     let decoded = Arc::new(Mutex::new(Windows::default()));
     let counted = Arc::clone(&decoded);
-    let events = EventSink::new(move |event, _| counted.lock().expect("nobody panics").learn(event));
+    let events = EventSink::new(move |told| counted.lock().expect("nobody panics").learn(&told.event));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let report = runtime.block_on(Supervisor::new(programs).run(&job, events, &Stop::default()));
     println!("{}", decoded.lock().expect("nobody panics").decoded);

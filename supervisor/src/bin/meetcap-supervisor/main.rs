@@ -117,8 +117,8 @@ impl Setup {
             let message = "a sandbox is required (require_sandbox = true), and this build does not lock its workers in";
             return Err(Refusal::new(ExitCode::Usage, message));
         }
-        let mut supervisor = Supervisor::new(programs(&config));
-        supervisor.memory = MemoryPolicy { calibration: calibration(), ..MemoryPolicy::from(&config) };
+        let memory = MemoryPolicy { calibration: calibration(), ..MemoryPolicy::from(&config) };
+        let supervisor = Supervisor::builder().programs(programs(&config)).memory(memory).build();
         Ok(Self { config, supervisor, force })
     }
 

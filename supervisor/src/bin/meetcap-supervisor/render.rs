@@ -90,8 +90,8 @@ impl Terminal {
 
     pub(crate) fn sink(&self) -> EventSink {
         let (view, jsonl, lost) = (self.view.clone(), self.jsonl, self.events_lost.clone());
-        EventSink::new(move |event, stamped| {
-            if jsonl && let Ok(line) = serde_json::to_string(stamped) {
+        EventSink::new(move |told| {
+            if jsonl && let Ok(line) = serde_json::to_string(told) {
                 let mut out = std::io::stdout().lock();
                 if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
                     // Who closes the pipe does not want to know; anything else is a loss.
@@ -100,7 +100,7 @@ impl Terminal {
                     }
                 }
             }
-            view.lock().unwrap_or_else(PoisonError::into_inner).show(event, stamped.recording());
+            view.lock().unwrap_or_else(PoisonError::into_inner).show(&told.event, told.recording);
         })
     }
 
