@@ -60,6 +60,7 @@ pub mod programs;
 pub mod queue;
 pub mod registry;
 pub mod restart;
+pub mod server;
 pub mod service;
 pub mod stop;
 pub mod summary;

@@ -3,10 +3,10 @@
 
 use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -76,6 +76,13 @@ impl Invocation {
         Self { command: wrapped, room, limit }
     }
 
+    /// Its standard input is open for [`Running::say`].
+    #[must_use]
+    pub fn talking(mut self) -> Self {
+        self.command.stdin(Stdio::piped());
+        self
+    }
+
     #[must_use]
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -97,7 +104,8 @@ impl Invocation {
     pub fn start(mut self) -> Running {
         let until = Instant::now() + self.limit;
         let mut child = self.command.spawn().expect("the program starts");
-        let (pid, out, err) = (child.id(), child.stdout.take(), child.stderr.take());
+        let (pid, input) = (child.id(), child.stdin.take());
+        let (out, err) = (child.stdout.take(), child.stderr.take());
         let (line, lines) = channel();
         let out = std::thread::spawn(move || {
             let mut text = String::new();
@@ -118,6 +126,7 @@ impl Invocation {
         std::thread::spawn(move || exit.send(wait(child)));
         Running {
             pid,
+            input,
             room: self.room,
             until,
             started: Instant::now(),
@@ -145,6 +154,7 @@ fn wait(mut child: Child) -> ExitStatus {
 #[derive(Debug)]
 pub struct Running {
     pub pid: u32,
+    input: Option<ChildStdin>,
     room: PathBuf,
     until: Instant,
     started: Instant,
@@ -156,6 +166,20 @@ pub struct Running {
 }
 
 impl Running {
+    /// Writes a line to its standard input.
+    ///
+    /// # Panics
+    /// When it is not [talking](Invocation::talking), or does not read.
+    pub fn say(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("an open standard input");
+        input.write_all(format!("{line}\n").as_bytes()).expect("the program reads");
+    }
+
+    /// Ends its standard input.
+    pub fn hang_up(&mut self) {
+        self.input = None;
+    }
+
     /// Waits for an event on standard output for which `wanted` holds.
     ///
     /// # Panics

@@ -10,6 +10,11 @@ pub mod whisper;
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
+use crate::event::Phase;
+use crate::memory::Bytes;
+
 /// A model as it was asked for and as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
@@ -33,6 +38,43 @@ impl Model {
         let name = name.into();
         Self { requested: name.clone(), name, path: path.as_ref().to_path_buf() }
     }
+}
+
+/// A model that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    pub name: String,
+    pub path: PathBuf,
+    pub phase: Phase,
+    /// Of its file.
+    pub bytes: Bytes,
+}
+
+/// Entries of a folder that are looked at.
+const MANY: usize = 1000;
+
+/// The models of a folder, by name; files that do not start as a model does are passed over.
+pub fn list_in_folder(folder: &Path) -> Vec<Listed> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MANY);
+    let mut models: Vec<Listed> = entries.filter_map(|entry| listed(entry.path())).collect();
+    models.sort_by(|one, other| one.path.cmp(&other.path));
+    models
+}
+
+fn listed(path: PathBuf) -> Option<Listed> {
+    let phase = match header::identify(&path).ok()? {
+        header::ModelFormat::WhisperGgml => Phase::Stt,
+        header::ModelFormat::Gguf { .. } => Phase::Llm,
+    };
+    let bytes = Bytes(std::fs::metadata(&path).ok()?.len());
+    Some(Listed { name: Model::from_path(&path).name, path, phase, bytes })
+}
+
+/// The model that somebody means: a path, or a name that people know a model by, where no file has it.
+pub fn find(given: &Path, folder: Option<&Path>) -> Model {
+    let named = given.to_str().filter(|_| given.components().count() == 1 && !given.exists());
+    let found = named.and_then(|name| find_in_folder(folder?, name).into_iter().next());
+    found.map_or_else(|| Model::from_path(given), |path| Model::named(given.to_string_lossy(), path))
 }
 
 /// The files of a folder that hold the model known by this name, the most faithful first. A folder that cannot be

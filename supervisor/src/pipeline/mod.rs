@@ -290,6 +290,14 @@ impl Supervisor {
         finish(run, result, stop, None, None)
     }
 
+    /// The same for a transcript.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check_transcript(&self, job: &SummarizeJob) -> Result<(), JobError> {
+        self.check_summarize(job).map(drop)
+    }
+
     fn check_summarize(&self, job: &SummarizeJob) -> Result<(OutputNames, material::Material), JobError> {
         let material = material::read_material(&job.transcript)?;
         header::check(&job.llm.path, WorkerKind::Llm)?;

@@ -275,6 +275,11 @@ impl Supervisor {
         Some(JobHandle { entry, queue: self.queue.clone() })
     }
 
+    /// How many jobs may wait.
+    pub fn queue_limit(&self) -> usize {
+        self.queue.limit
+    }
+
     /// How a job stands, or ended if that was not long ago.
     pub fn job_status(&self, id: JobId) -> Option<JobStatus> {
         if let Some(job) = self.job(id) {

@@ -230,14 +230,19 @@ impl SocketRoom {
     }
 }
 
+/// Whether the other end belongs to this user, as far as the platform tells.
+pub(crate) fn is_same_user(stream: &Stream) -> bool {
+    let Ok(peer) = stream.peer_creds() else { return false };
+    #[cfg(unix)]
+    return peer.euid().is_none_or(|uid| uid == nix::unistd::geteuid().as_raw());
+    #[cfg(not(unix))]
+    return peer.pid().is_some();
+}
+
 /// Whether the other end is the process that was started, as far as the platform tells.
 fn is_peer(stream: &Stream, pid: u32) -> bool {
     let Ok(peer) = stream.peer_creds() else { return false };
-    #[cfg(unix)]
-    if peer.euid().is_some_and(|uid| uid != nix::unistd::geteuid().as_raw()) {
-        return false;
-    }
-    peer.pid().is_none_or(|peer| u32::try_from(peer).is_ok_and(|peer| peer == pid))
+    is_same_user(stream) && peer.pid().is_none_or(|peer| u32::try_from(peer).is_ok_and(|peer| peer == pid))
 }
 
 #[cfg(unix)]

@@ -48,6 +48,7 @@ use crate::memory::{Baseline, MemoryReading, Samples};
 use crate::permit::LoadPermit;
 use drive::{Ending, Link};
 
+pub(crate) use connect::is_same_user;
 pub use connect::{HandshakeError, StartError};
 pub use exit::{ExitClass, KillReason, WorkerExit};
 pub use warden::{Watch, Yields};

@@ -46,6 +46,9 @@ pub(crate) enum Command {
     /// What models take
     #[command(after_help = MODELS_EXAMPLES)]
     Models(ModelsArgs),
+    /// Serve other programs: JSON-RPC 2.0, one message a line
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArgs),
     /// Whether this machine is ready: memory and its limits, graphics processors, workers
     Doctor(DoctorArgs),
 }
@@ -55,6 +58,15 @@ Examples:
   meetcap-supervisor models estimate ggml-small.bin
   meetcap-supervisor models estimate qwen3-4b-q4_k_m.gguf --ctx 8192
   meetcap-supervisor models estimate whisper-large-v3";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  meetcap-supervisor serve --stdio
+  meetcap-supervisor serve --listen /run/user/1000/meetcap.sock
+  echo '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"memory/read\"}' | meetcap-supervisor serve --stdio
+
+A client gets the events of its jobs as notifications. On a socket only this user is let in.
+SIGTERM and the method `shutdown` end the jobs, keep what they have done, and end the server.";
 
 const RUN_USAGE: &str = "\
 meetcap-supervisor run --stt <MODEL> <--llm <MODEL>|--no-summary> [OPTIONS] <AUDIO>...";
@@ -205,6 +217,26 @@ pub(crate) enum ModelsCommand {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false, args = ["stdio", "listen"])]
+pub(crate) struct ServeArgs {
+    /// Serve the program that started this one, over standard input and output
+    #[arg(long)]
+    pub(crate) stdio: bool,
+    /// Serve at a local socket
+    #[arg(long, value_name = "PATH")]
+    pub(crate) listen: Option<PathBuf>,
+    /// Configuration to read [default: ~/.meetcap/config.toml]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more; twice for the workers' own output
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
 }
 
 #[derive(Debug, Args)]

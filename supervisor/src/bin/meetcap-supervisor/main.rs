@@ -12,6 +12,7 @@ mod overview;
 mod ps;
 mod render;
 mod resident;
+mod serve;
 mod signals;
 mod table;
 
@@ -23,7 +24,7 @@ use meetcap_supervisor::config::{self, Arguments, Config};
 use meetcap_supervisor::input::read_prompt;
 use meetcap_supervisor::journal::Resume;
 use meetcap_supervisor::memory::MemoryPolicy;
-use meetcap_supervisor::models::find_in_folder;
+use meetcap_supervisor::models::find;
 use meetcap_supervisor::output::{Format, OutputNames};
 use meetcap_supervisor::service::SpeechOptions;
 use meetcap_supervisor::{
@@ -35,14 +36,15 @@ use render::Terminal;
 
 fn main() -> process::ExitCode {
     let cli = Cli::parse();
-    let common = match &cli.command {
-        Command::Run(args) => Some(&args.common),
-        Command::Summarize(args) => Some(&args.common),
-        Command::Demo(args) => Some(&args.common),
+    let loudness = match &cli.command {
+        Command::Run(args) => Some((args.common.quiet, args.common.verbose)),
+        Command::Summarize(args) => Some((args.common.quiet, args.common.verbose)),
+        Command::Demo(args) => Some((args.common.quiet, args.common.verbose)),
+        Command::Serve(args) => Some((args.quiet, args.verbose)),
         Command::Ps(_) | Command::Config(_) | Command::Models(_) | Command::Doctor(_) => None,
     };
-    if let Some(common) = common {
-        log_to_stderr(common);
+    if let Some((quiet, verbose)) = loudness {
+        log_to_stderr(quiet, verbose);
         resident::keep_code(&bundled());
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -59,6 +61,7 @@ fn main() -> process::ExitCode {
             Command::Run(args) => run(args, &stop).await,
             Command::Summarize(args) => summarize(args, &stop).await,
             Command::Demo(args) => run_demo(args, &stop).await,
+            Command::Serve(args) => serve::run(args, &stop).await,
             Command::Ps(args) => Ok(ps::print(args.json)),
             Command::Config(args) => config_command::run(&args),
             Command::Models(args) => estimate_model(args.command),
@@ -68,6 +71,8 @@ fn main() -> process::ExitCode {
             }
         }
     });
+    // A read of standard input that nobody will answer is not waited for.
+    runtime.shutdown_background();
     code.unwrap_or_else(Refusal::print).code().into()
 }
 
@@ -277,7 +282,7 @@ enum Wanted {
 }
 
 /// The model an option names. Without one nothing is guessed.
-fn model(given: Option<&Path>, wanted: Wanted, models: Option<&Path>) -> Result<Model, Refusal> {
+fn model(given: Option<&Path>, wanted: Wanted, folder: Option<&Path>) -> Result<Model, Refusal> {
     let Some(given) = given else {
         let message = match wanted {
             Wanted::Speech => {
@@ -300,10 +305,7 @@ fn model(given: Option<&Path>, wanted: Wanted, models: Option<&Path>) -> Result<
     if given == Path::new("demo") {
         return demo_model(wanted);
     }
-    // A name that people know a model by, where no file has it.
-    let named = given.to_str().filter(|_| given.components().count() == 1 && !given.exists());
-    let found = named.and_then(|name| find_in_folder(models?, name).into_iter().next());
-    Ok(found.map_or_else(|| Model::from_path(given), |path| Model::named(given.to_string_lossy(), path)))
+    Ok(find(given, folder))
 }
 
 #[cfg(feature = "demo")]
@@ -357,13 +359,13 @@ fn unique(formats: &[Format]) -> Vec<Format> {
     kept
 }
 
-fn log_to_stderr(common: &Common) {
-    let level = match common.verbose {
+fn log_to_stderr(quiet: bool, verbose: u8) {
+    let level = match verbose {
         0 => "warn",
         1 => "meetcap_supervisor=debug,warn",
         _ => "trace",
     };
-    let level = if common.quiet { "error" } else { level };
+    let level = if quiet { "error" } else { level };
     let filter = tracing_subscriber::EnvFilter::try_from_env("MEETCAP_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().try_init();

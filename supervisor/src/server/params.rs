@@ -1,0 +1,223 @@
+//! What methods take and give: the shapes of the published schema.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::parse_duration;
+use crate::event::Phase;
+use crate::memory::{Bytes, MemoryReading, SystemReading};
+use crate::models::Listed;
+use crate::output::Format;
+use crate::queue::{JobId, JobStatus};
+
+/// `initialize`
+#[derive(Debug, Clone, Serialize)]
+pub struct Initialized {
+    /// Version of methods and events; a client that knows another should not go on.
+    pub protocol_version: u32,
+    pub server_version: &'static str,
+    pub capabilities: Capabilities,
+}
+
+/// What this server can do.
+#[derive(Debug, Clone, Serialize)]
+pub struct Capabilities {
+    pub methods: Vec<&'static str>,
+    /// Version of the event objects.
+    pub events: u32,
+    pub formats: Vec<Format>,
+    /// Jobs that may be queued.
+    pub queue_limit: usize,
+    /// Whether the bundled models can be asked for by the name `demo`.
+    pub demo: bool,
+}
+
+/// `job/submit`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submit {
+    /// The recording.
+    pub audio_path: PathBuf,
+    /// A path, a name or `demo`; as configured when left out.
+    pub stt: Option<PathBuf>,
+    /// The same for the summary.
+    pub llm: Option<PathBuf>,
+    #[serde(default)]
+    pub no_summary: bool,
+    /// Beside the recording when left out.
+    pub output_dir: Option<PathBuf>,
+    /// Whisper's code; found out when left out.
+    pub language: Option<String>,
+    #[serde(default)]
+    pub seed: u32,
+    /// `txt`, `json`, `srt`, `vtt`; the first two when left out.
+    pub formats: Option<Vec<String>>,
+    /// Higher goes first.
+    #[serde(default)]
+    pub priority: i32,
+    #[serde(default)]
+    pub on_disconnect: OnDisconnect,
+    #[serde(default)]
+    pub resume: ResumeWhen,
+    /// Load the models whether they fit or not.
+    #[serde(default)]
+    pub force: bool,
+    /// Such as `90s` or `10m`, or a number of seconds.
+    pub wait_for_memory: Option<Wait>,
+    pub threads: Option<u16>,
+    /// In English whatever is spoken.
+    #[serde(default)]
+    pub translate: bool,
+    /// Times of every word in the JSON transcript.
+    #[serde(default)]
+    pub words: bool,
+    /// Ways that the speech model follows at once, at most 8.
+    pub beam: Option<u8>,
+}
+
+/// `job/summarize`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summarize {
+    pub transcript_path: PathBuf,
+    pub llm: Option<PathBuf>,
+    pub output_dir: Option<PathBuf>,
+    pub language: Option<String>,
+    #[serde(default)]
+    pub seed: u32,
+    #[serde(default)]
+    pub priority: i32,
+    #[serde(default)]
+    pub on_disconnect: OnDisconnect,
+    #[serde(default)]
+    pub force: bool,
+    pub wait_for_memory: Option<Wait>,
+    pub threads: Option<u16>,
+}
+
+/// What becomes of a job whose client goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDisconnect {
+    Continue,
+    /// What is done is kept for the next run.
+    #[default]
+    Cancel,
+}
+
+/// Whether to go on where an earlier run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResumeWhen {
+    #[default]
+    Auto,
+    Never,
+}
+
+/// A time to wait.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Wait {
+    Seconds(f64),
+    Text(String),
+}
+
+impl Wait {
+    /// # Errors
+    /// Why it is no time.
+    pub(super) fn duration(&self) -> Result<Duration, String> {
+        match self {
+            Self::Seconds(seconds) => Duration::try_from_secs_f64(*seconds).map_err(|error| error.to_string()),
+            Self::Text(text) => parse_duration(text).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+/// `job/submit` and `job/summarize`
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Submitted {
+    pub job_id: JobId,
+}
+
+/// `job/cancel`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cancel {
+    pub job_id: JobId,
+}
+
+/// `job/status`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Status {
+    pub job_id: JobId,
+    /// Send the job's events from now on, after how it stands. Who submits a job gets them without asking.
+    #[serde(default)]
+    pub subscribe: bool,
+}
+
+/// `job/list`
+#[derive(Debug, Clone, Serialize)]
+pub struct Jobs {
+    /// Those that ended last, the one at work, those that wait.
+    pub jobs: Vec<JobStatus>,
+}
+
+/// `memory/read`
+#[derive(Debug, Clone, Serialize)]
+pub struct Memory {
+    /// This process.
+    pub supervisor: MemoryReading,
+    pub system: SystemReading,
+    /// Every run of this user on this machine, whoever started it.
+    pub runs: Vec<RunMemory>,
+}
+
+/// One run and its tree of processes.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunMemory {
+    pub pid: u32,
+    pub worker_pid: Option<u32>,
+    pub phase: Option<Phase>,
+    pub model: Option<String>,
+    pub path: String,
+    pub anonymous_bytes: Bytes,
+    pub file_backed_bytes: Bytes,
+    pub gpu_bytes: Bytes,
+}
+
+/// `models/list`
+#[derive(Debug, Clone, Serialize)]
+pub struct Models {
+    pub models: Vec<Listed>,
+}
+
+/// `models/estimate`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EstimateModel {
+    pub model: PathBuf,
+    /// Tokens of context of a summary model.
+    pub ctx: Option<u32>,
+    /// Which of the bundled models is meant by `demo`.
+    pub phase: Option<PhaseName>,
+}
+
+/// A phase, as it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PhaseName {
+    Stt,
+    Llm,
+}
+
+/// `shutdown`
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShutDown {
+    /// Let all jobs run to their ends first.
+    #[serde(default)]
+    pub wait: bool,
+}
