@@ -39,6 +39,8 @@ pub mod rng;
 #[cfg(unix)]
 pub mod room;
 #[cfg(unix)]
+pub mod rpc;
+#[cfg(unix)]
 pub mod run;
 pub mod shapes;
 pub mod speech;

@@ -220,10 +220,9 @@ pub(crate) enum ModelsCommand {
 }
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false, args = ["stdio", "listen"])]
 pub(crate) struct ServeArgs {
     /// Serve the program that started this one, over standard input and output
-    #[arg(long)]
+    #[arg(long, required_unless_present = "listen", conflicts_with = "listen")]
     pub(crate) stdio: bool,
     /// Serve at a local socket
     #[arg(long, value_name = "PATH")]
