@@ -10,6 +10,8 @@
 //! for itself: a parent that dies (`orphans`), and a worker for a recording of eight hours (`speech`).
 
 #[cfg(target_os = "linux")]
+mod host;
+#[cfg(target_os = "linux")]
 mod memory;
 #[cfg(target_os = "linux")]
 mod orphans;
@@ -31,11 +33,12 @@ fn main() -> std::process::ExitCode {
 
     use meetcap_tests::parts;
 
-    const PARTS: [parts::Part; 4] = [
+    const PARTS: [parts::Part; 5] = [
         ("start", start::measure),
         ("memory", memory::measure),
         ("orphans", orphans::measure),
         ("stop", stop::measure),
+        ("host", host::measure),
     ];
 
     if std::env::args().next().is_some_and(|program| program.ends_with(speech::PROGRAM)) {

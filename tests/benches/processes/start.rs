@@ -65,6 +65,12 @@ async fn start(program: &Path) -> f64 {
     took
 }
 
+/// Milliseconds of so many starts.
+pub(crate) fn starts(program: &Path, times: usize) -> Vec<f64> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    (0..times).map(|_| runtime.block_on(start(program))).collect()
+}
+
 /// With nothing to read and nobody to tell.
 pub(crate) fn launch(program: PathBuf) -> Launch {
     Launch {

@@ -22,7 +22,7 @@ struct Benchmark {
 const BENCHMARKS: [Benchmark; 3] = [
     Benchmark {
         name: "processes",
-        parts: &["start", "memory", "orphans", "stop"],
+        parts: &["start", "memory", "orphans", "stop", "host"],
         packages: &[WORKERS[0], SUPERVISOR, "meetcap-tests"],
         examples: &[],
     },

@@ -88,7 +88,7 @@ fn unknown_system(missing: &[Tool]) -> String {
     if cfg!(windows) {
         return format!(
             "{} missing; install CMake, LLVM (and set LIBCLANG_PATH to its `bin` folder) and the C++ part of the Visual \
-             Studio Build Tools; the tests also want ffmpeg, espeak-ng, sox and Python 3 on PATH",
+             Studio Build Tools; the tests also want ffmpeg, espeak-ng, sox, Python 3 and Node.js on PATH",
             names(missing)
         );
     }
@@ -135,6 +135,7 @@ fn is_there(tool: Tool) -> bool {
         Tool::EspeakNg => on_path("espeak-ng"),
         Tool::Sox => on_path("sox"),
         Tool::Python => on_path("python3") || (cfg!(windows) && on_path("python")),
+        Tool::Node => on_path("node"),
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) enum Tool {
     EspeakNg,
     Sox,
     Python,
+    Node,
 }
 
 /// To build the engines.
@@ -29,6 +30,7 @@ pub(crate) const FOR_CHECKS: &[Tool] = &[
     Tool::EspeakNg,
     Tool::Sox,
     Tool::Python,
+    Tool::Node,
 ];
 
 impl Tool {
@@ -43,6 +45,7 @@ impl Tool {
             Self::EspeakNg => "espeak-ng",
             Self::Sox => "sox",
             Self::Python => "python3",
+            Self::Node => "node",
         }
     }
 
@@ -54,7 +57,8 @@ impl Tool {
             Self::Ffmpeg => "makes audio files in every format for the tests",
             Self::EspeakNg => "speaks the tests' meetings",
             Self::Sox => "mixes and cuts the tests' recordings",
-            Self::Python => "runs the tests' generators",
+            Self::Python => "runs the tests' generators and a client",
+            Self::Node => "runs a client in the tests",
         }
     }
 }
@@ -109,6 +113,8 @@ impl Manager {
             (_, Tool::Sox) => &["sox"],
             (Self::Pacman | Self::Brew, Tool::Python) => &["python"],
             (_, Tool::Python) => &["python3"],
+            (Self::Brew, Tool::Node) => &["node"],
+            (_, Tool::Node) => &["nodejs"],
         }
     }
 
@@ -197,13 +203,14 @@ mod tests {
     #[test]
     fn a_bare_debian_gets_everything_in_one_command_after_an_update() {
         let packages = Manager::Apt.packages(FOR_CHECKS).expect("apt has them all");
-        let wanted = ["cmake", "make", "g++", "clang", "libclang-dev", "ffmpeg", "espeak-ng", "sox", "python3"];
+        let wanted =
+            ["cmake", "make", "g++", "clang", "libclang-dev", "ffmpeg", "espeak-ng", "sox", "python3", "nodejs"];
         assert_eq!(packages, wanted);
         let commands = Manager::Apt.commands(&packages);
         assert_eq!(commands.len(), 2);
         assert!(commands[0].ends_with(&["update".to_owned()]));
         assert!(commands[1].join(" ").ends_with(
-            "install -y --no-install-recommends cmake make g++ clang libclang-dev ffmpeg espeak-ng sox python3"
+            "install -y --no-install-recommends cmake make g++ clang libclang-dev ffmpeg espeak-ng sox python3 nodejs"
         ));
         assert!(commands.iter().all(|command| command[1] == "DEBIAN_FRONTEND=noninteractive"));
     }

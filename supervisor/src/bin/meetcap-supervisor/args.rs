@@ -24,6 +24,7 @@ Examples:
   meetcap-supervisor run *.wav --stt ggml-base.bin --no-summary --format txt,srt
   meetcap-supervisor summarize meeting.transcript.json --llm qwen3-4b-q4_k_m.gguf
   meetcap-supervisor models estimate ggml-large-v3.bin
+  meetcap-supervisor serve --stdio
 
 Exit codes: 0 done, 1 internal error, 2 usage or configuration, 3 input, 4 model, 5 refused for
 memory, 6 worker failed, 7 out of memory, 8 output, 10 held by another run, 130 interrupted, 143 terminated";
@@ -47,7 +48,7 @@ pub(crate) enum Command {
     #[command(after_help = MODELS_EXAMPLES)]
     Models(ModelsArgs),
     /// Serve other programs: JSON-RPC 2.0, one message a line
-    #[command(after_help = SERVE_EXAMPLES)]
+    #[command(after_help = SERVE_EXAMPLES, override_usage = SERVE_USAGE)]
     Serve(ServeArgs),
     /// Whether this machine is ready: memory and its limits, graphics processors, workers
     Doctor(DoctorArgs),
@@ -58,6 +59,8 @@ Examples:
   meetcap-supervisor models estimate ggml-small.bin
   meetcap-supervisor models estimate qwen3-4b-q4_k_m.gguf --ctx 8192
   meetcap-supervisor models estimate whisper-large-v3";
+
+const SERVE_USAGE: &str = "meetcap-supervisor serve <--stdio|--listen <PATH>> [OPTIONS]";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:

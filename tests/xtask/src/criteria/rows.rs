@@ -22,8 +22,9 @@ const MEMORY: &str = "Memory";
 const WIRE: &str = "Wire and security";
 const DATA: &str = "Data";
 const LOAD: &str = "Load";
+const PROGRAMS: &str = "Use by other programs";
 
-pub(crate) const ROWS: [Row; 32] = [
+pub(crate) const ROWS: [Row; 34] = [
     Row {
         number: 1,
         section: PROCESSES,
@@ -353,6 +354,28 @@ pub(crate) const ROWS: [Row; 32] = [
         what: "Time of a transcription against one plain call of the engine, tokens fixed, same threads",
         target: "≤ 1.15 without silence, ≤ 0.75 with 40 % of it",
         tests: &[],
+        open: "",
+    },
+    Row {
+        number: 33,
+        section: PROGRAMS,
+        what: "Starting a worker from a host with 2 GiB of heap",
+        target: "≤ 2 × a small host's",
+        tests: &[],
+        open: "",
+    },
+    Row {
+        number: 34,
+        section: PROGRAMS,
+        what: "50 jobs of four clients, random cancels, a client that never reads, clients and hosts that go away",
+        target: "one outcome for each job, memory flat and ≤ 8 MiB, no worker left",
+        tests: &[
+            "rpc::fifty_jobs_of_four_clients_end_once_each_and_memory_stays_flat",
+            "rpc::jobs_of_a_client_that_goes_away_end_or_go_on_as_it_asked",
+            "rpc::a_signal_ends_jobs_and_server_and_keeps_the_journal",
+            "embed::dropping_the_blocking_supervisor_cancels_its_jobs_and_leaves_no_worker",
+            "embed::a_runtime_that_goes_away_takes_its_workers_along_and_the_job_has_an_outcome",
+        ],
         open: "",
     },
 ];
