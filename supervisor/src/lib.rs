@@ -72,7 +72,9 @@ pub use exit_code::ExitCode;
 pub use meetcap_protocol::payload::llm::KvType;
 pub use meetcap_protocol::{FaultKind, LifecycleState, WorkerFault, WorkerKind};
 pub use models::Model;
-pub use pipeline::{Builder, Exact, Heard, Job, Resources, RunReport, SummarizeJob, Supervisor, default_threads};
+pub use pipeline::{
+    Builder, Exact, Heard, Job, Resources, RunReport, SummarizeJob, Supervisor, default_threads, useful_threads,
+};
 pub use programs::WorkerPrograms;
 pub use queue::{Closing, JobHandle, JobId, JobStatus, Submission, SubmitError};
 pub use stop::Stop;

@@ -28,6 +28,7 @@ use crate::event::EventSink;
 use crate::memory::{Bytes, MemoryPolicy, MemoryReading, MemoryUsage, Release, read_system};
 use crate::models::Model;
 use crate::permit::LoadGate;
+use crate::pipeline::useful_threads;
 use crate::programs::WorkerPrograms;
 use crate::worker::{
     Answered, Connected, Deadlines, Launch, Loaded, Planned, Update, Watch, Worker, WorkerExit, Yields,
@@ -323,6 +324,7 @@ impl SttService {
     pub fn new(host: Host, model: Model, audio: PathBuf, threads: u16) -> Self {
         let recordings = vec![audio.clone()];
         let (slot, options) = (Slot::new(host, model), SpeechOptions::default());
+        let threads = useful_threads(threads);
         Self { slot, audio, recordings, threads, cpu_only: false, exact_tokens: None, options }
     }
 
@@ -424,7 +426,7 @@ pub struct LlmService {
 impl LlmService {
     /// A worker may read this model and nothing else.
     pub fn new(host: Host, model: Model, threads: u16) -> Self {
-        Self { slot: Slot::new(host, model), threads, setup: None, cpu_only: false }
+        Self { slot: Slot::new(host, model), threads: useful_threads(threads), setup: None, cpu_only: false }
     }
 
     /// Starts the worker and lets it wait, without a model, for its [plan](Self::plan).

@@ -10,7 +10,7 @@ use meetcap_tests::processes;
 use meetcap_tests::room::Room;
 use meetcap_tests::run::{Finished, of_kind};
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Runs `script`, which makes the speech phase fail.
 fn speech_fails(script: &str, code: i32, words: &str) -> Finished {
@@ -329,4 +329,15 @@ fn the_states_of_both_phases_are_told_in_order() {
     assert_eq!(states, [of("stt"), of("llm")].concat());
     let pids: std::collections::BTreeSet<u64> = events.iter().filter_map(|event| event["pid"].as_u64()).collect();
     assert_eq!(pids.len(), 2, "one process per phase");
+}
+
+#[test]
+fn more_threads_than_can_run_at_once_are_not_used_and_that_is_said() {
+    let case = Case::new();
+    let finished = case.events("").args(["--threads", "1000"]).run().expect_code(0);
+    let events = finished.events();
+    let warnings: Vec<&Value> =
+        of_kind(&events, "warning").into_iter().filter(|warning| warning["code"] == "threads").collect();
+    let [warning] = warnings[..] else { panic!("one warning: {warnings:?}") };
+    assert!(warning["message"].as_str().is_some_and(|text| text.contains("1000 threads were asked for")), "{warning}");
 }

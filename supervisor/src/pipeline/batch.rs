@@ -186,6 +186,7 @@ async fn run_alike(
 /// is to be started early.
 fn prepare(first: &mut Recording<'_>) -> Result<(Rungs, Option<Rungs>, Option<LlmService>), JobError> {
     let Recording { run, job, .. } = first;
+    run.account_for_threads(job.threads);
     let speech = speech_rungs(run, job)?;
     let Some(model) = &job.llm else { return Ok((speech, None, None)) };
     let summary = summary_rungs(run, model, &job.resources)?;

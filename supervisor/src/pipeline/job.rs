@@ -97,6 +97,12 @@ pub struct SummarizeJob {
     pub resources: Resources,
 }
 
+/// As many threads as were asked for, but no more than [`default_threads`]: engines' threads wait for each other, and
+/// more than can run at once take a multiple of the time.
+pub fn useful_threads(asked: u16) -> u16 {
+    asked.min(default_threads())
+}
+
 /// Threads for an engine when nobody says: what this process may use, CPU quotas included. More would spin.
 pub fn default_threads() -> u16 {
     std::thread::available_parallelism().map_or(1, |n| u16::try_from(n.get()).unwrap_or(u16::MAX))

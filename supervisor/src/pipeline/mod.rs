@@ -58,7 +58,7 @@ use crate::service::Host;
 use crate::stop::Stop;
 use crate::worker::Deadlines;
 pub use builder::Builder;
-pub use job::{Exact, Job, Resources, SummarizeJob, default_threads};
+pub use job::{Exact, Job, Resources, SummarizeJob, default_threads, useful_threads};
 use keeping::Keeping;
 use rungs::Rungs;
 use turn::Share;
@@ -180,6 +180,15 @@ impl Run {
         if self.host.memory.monitoring {
             let checkpoint = self.ledger.checkpoints.checkpoint(name);
             self.host.events.send(Event::Checkpoint { name, usage: checkpoint.usage });
+        }
+    }
+
+    /// Says that fewer threads are used than were asked for, where that is so.
+    fn account_for_threads(&mut self, asked: u16) {
+        let used = useful_threads(asked);
+        if used < asked {
+            let message = format!("{asked} threads were asked for, and no more than {used} can run here at once");
+            self.warn("threads", format!("{message}; {used} are used"));
         }
     }
 
@@ -322,6 +331,7 @@ async fn summarize_checked(
     material: &material::Material,
     names: &OutputNames,
 ) -> Result<(), JobError> {
+    run.account_for_threads(job.threads);
     let rungs = summary_rungs(run, &job.llm, &job.resources)?;
     run.has_a_chance(Phase::Llm, rungs.candidates(), rungs.wish())?;
     let order = llm::Order {
