@@ -12,16 +12,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use meetcap_protocol::{LifecycleState, Spoken, WorkerKind};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::memory::{Bytes, Limit, MemoryReading, MemoryUsage, Release, SystemReading};
+use crate::memory::{Bytes, Limit, MemoryReading, MemoryUsage, Probe, Recorder, Release, SystemReading, Timeline};
 use crate::worker::WorkerExit;
 
 /// Version of the events' shape.
 pub const EVENT_VERSION: u32 = 1;
 
 /// A phase's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     Stt,
@@ -56,7 +56,7 @@ pub enum ProgressUnit {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     Done,
@@ -65,7 +65,7 @@ pub enum Outcome {
 }
 
 /// What was decided on a load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     Admit,
@@ -236,6 +236,8 @@ pub struct EventSink {
     start: Instant,
     /// Of a batch, the recording that is at work; shared by all copies.
     at_work: Option<Arc<AtomicUsize>>,
+    /// Writes down what memory does; shared by all copies.
+    recorder: Option<Recorder>,
 }
 
 /// No recording.
@@ -250,7 +252,7 @@ impl fmt::Debug for EventSink {
 impl EventSink {
     /// Calls `listener` for every event, on whatever thread it happens; it must not block for long.
     pub fn new(listener: impl Fn(&Stamped) + Send + Sync + 'static) -> Self {
-        Self { listener: Arc::new(listener), start: Instant::now(), at_work: None }
+        Self { listener: Arc::new(listener), start: Instant::now(), at_work: None, recorder: None }
     }
 
     /// Nobody listens.
@@ -263,6 +265,33 @@ impl EventSink {
         Self { at_work: Some(Arc::new(AtomicUsize::new(NONE))), ..self }
     }
 
+    /// Milliseconds since its start.
+    pub(crate) fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Keeps a timeline of memory from now on.
+    pub(crate) fn recorded(self) -> Self {
+        Self { recorder: Some(Recorder::since(self.start)), ..self }
+    }
+
+    /// Where the readings of a worker that has just been started are written down.
+    pub(crate) fn probe(&self, phase: Phase, pid: u32) -> Option<Probe> {
+        self.recorder.as_ref().map(|recorder| recorder.probe(phase, pid))
+    }
+
+    /// What memory did so far, where that is kept.
+    pub(crate) fn timeline(&self) -> Option<Arc<Timeline>> {
+        self.recorder.as_ref().and_then(Recorder::timeline)
+    }
+
+    /// What comes now shares no worker with what was.
+    pub(crate) fn begin_timeline_anew(&self) {
+        if let Some(recorder) = &self.recorder {
+            recorder.begin_anew();
+        }
+    }
+
     /// What happens from now on, in any copy of this sink, is about this recording; or about none alone.
     pub(crate) fn turn_to(&self, recording: Option<usize>) {
         if let Some(at_work) = &self.at_work {
@@ -271,9 +300,12 @@ impl EventSink {
     }
 
     pub(crate) fn send(&self, event: Event) {
-        let t_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let t_ms = self.elapsed_ms();
         let at_work = self.at_work.as_ref().map(|at_work| at_work.load(Ordering::Relaxed));
         let recording = at_work.filter(|recording| *recording != NONE);
+        if let Some(recorder) = &self.recorder {
+            recorder.hear(&event, t_ms);
+        }
         (self.listener)(&Stamped { v: EVENT_VERSION, t_ms, recording, event });
     }
 

@@ -85,7 +85,7 @@ fn an_engine_that_computes_for_ever_while_its_heart_beats_is_found_by_the_lack_o
         println!("found and done again within {:?}", started.elapsed());
         assert!(started.elapsed() < Duration::from_secs(1 + 4), "{:?}", started.elapsed());
         let deaths = &report.ledger.phases[0].deaths;
-        assert_eq!(deaths.iter().map(|death| death.class).collect::<Vec<_>>(), ["deadline"]);
+        assert_eq!(deaths.iter().map(|death| death.class.as_ref()).collect::<Vec<_>>(), ["deadline"]);
         let died = |event: &Event| matches!(event, Event::Warning { code: "worker_died", .. });
         assert_eq!(events.lock().expect("a list").iter().filter(|event| died(event)).count(), 1);
         assert_eq!(case.outputs(), meetcap_tests::case::TRANSCRIPT);

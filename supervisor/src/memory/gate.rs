@@ -28,14 +28,14 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::estimate::Need;
 use super::{Bytes, Limit, LimitOf, SystemReading};
 use crate::config::MemoryConfig;
 
 /// Shares of a limit, in percent, from which on memory is scarce.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thresholds {
     /// Above it a load is admitted with a warning.
     pub warning: u8,
@@ -63,7 +63,7 @@ impl Promised {
 }
 
 /// A sum, as it is shown to people.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Arithmetic {
     /// The bound that decides.
     pub of: LimitOf,

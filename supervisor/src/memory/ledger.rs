@@ -1,13 +1,16 @@
 //! The account of a run, written beside its outputs as `<stem>.run.json`.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use meetcap_protocol::SandboxStatus;
 use meetcap_protocol::payload::llm::LlmSetup;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::estimate::Need;
-use super::gate::Arithmetic;
+use super::gate::{Arithmetic, Thresholds};
+use super::timeline::Timeline;
 use super::{Bytes, Limit, MemoryMonitor, Release, read_system};
 use crate::event::{Decision, Outcome, Phase};
 use crate::models::Model;
@@ -17,12 +20,12 @@ use crate::worker::WorkerExit;
 /// Version of the ledger's shape.
 const LEDGER_VERSION: u32 = 1;
 
-/// One run.
-#[derive(Debug, Clone, Serialize)]
+/// One run. What came into the account later has a default, so that older ones can be read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ledger {
     v: u32,
     /// Of the supervisor.
-    pub version: &'static str,
+    pub version: Cow<'static, str>,
     pub audio_path: String,
     /// Local time with its offset.
     pub started: String,
@@ -31,10 +34,16 @@ pub struct Ledger {
     /// Why it did not reach its end.
     pub error: Option<String>,
     /// What bounded memory when the run began.
+    #[serde(default)]
     pub limits: Vec<Limit>,
+    /// From which share of a limit on memory was held for scarce.
+    #[serde(default)]
+    pub thresholds: Option<Thresholds>,
     /// Every decision on a load, in order.
+    #[serde(default)]
     pub admissions: Vec<AdmissionRecord>,
     /// Every step down.
+    #[serde(default)]
     pub fallbacks: Vec<FallbackRecord>,
     /// In order; a phase that went on with another model has a record for each.
     pub phases: Vec<PhaseRecord>,
@@ -45,19 +54,23 @@ pub struct Ledger {
     pub resumable: bool,
     pub warnings: Vec<String>,
     pub outputs: Vec<PathBuf>,
+    /// Memory over time, of the workers that this recording had and shared; left out where memory is not watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<Arc<Timeline>>,
 }
 
 impl Ledger {
-    pub(crate) fn new(audio_path: String, started: String) -> Self {
+    pub(crate) fn new(audio_path: String, started: String, thresholds: Thresholds) -> Self {
         Self {
             v: LEDGER_VERSION,
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").into(),
             audio_path,
             started,
             outcome: None,
             exit_code: None,
             error: None,
             limits: read_system().limits,
+            thresholds: Some(thresholds),
             admissions: Vec::new(),
             fallbacks: Vec::new(),
             phases: Vec::new(),
@@ -66,12 +79,13 @@ impl Ledger {
             resumable: false,
             warnings: Vec::new(),
             outputs: Vec::new(),
+            timeline: None,
         }
     }
 }
 
 /// One decision on a load.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AdmissionRecord {
     pub phase: Phase,
     /// What was asked for.
@@ -82,10 +96,13 @@ pub struct AdmissionRecord {
     /// Null where nothing could be read.
     pub arithmetic: Option<Arithmetic>,
     pub decision: Decision,
+    /// Milliseconds on the clock of the events.
+    #[serde(default)]
+    pub t_ms: Option<u64>,
 }
 
 /// One step down.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FallbackRecord {
     pub phase: Phase,
     pub from: String,
@@ -103,7 +120,7 @@ pub(crate) fn saved(phases: &[PhaseRecord]) -> Bytes {
 }
 
 /// One phase: which model was asked for and which ran, how long, how much memory, how the worker ended.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PhaseRecord {
     pub phase: Phase,
     pub model_requested: String,
@@ -126,7 +143,7 @@ pub struct PhaseRecord {
     pub memory: PhaseMemory,
     /// How many other recordings the same workers served; load, unload, memory and exit are what all of them took
     /// together. Left out where there was none.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub shared_with: usize,
     /// How the last worker of the phase ended.
     pub exit: Option<ExitRecord>,
@@ -135,7 +152,7 @@ pub struct PhaseRecord {
 }
 
 /// Memory around a phase. Cost is anonymous, swapped and GPU memory: what has to come back.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct PhaseMemory {
     /// The supervisor's own cost before the spawn.
     pub baseline_bytes: Bytes,
@@ -152,10 +169,10 @@ pub struct PhaseMemory {
 }
 
 /// How a worker ended.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ExitRecord {
     pub pid: u32,
-    pub class: &'static str,
+    pub class: Cow<'static, str>,
     pub detail: String,
     /// Lifecycle state when it ended.
     pub state: String,
@@ -173,7 +190,7 @@ impl ExitRecord {
     pub(crate) fn new(exit: &WorkerExit, spot: Option<String>) -> Self {
         Self {
             pid: exit.pid,
-            class: exit.class.name(),
+            class: exit.class.name().into(),
             detail: exit.class.to_string(),
             state: exit.state.to_string(),
             spot,

@@ -26,25 +26,29 @@ mod policy;
 mod portable;
 pub mod pressure;
 mod reading;
+mod recorder;
 mod release;
 mod sampler;
+mod timeline;
 mod tree;
 #[cfg(windows)]
 mod windows;
 
 pub use gate::{Promised, Thresholds};
 pub use gpu::{read_gpus, read_tree_gpu};
-pub(crate) use ledger::saved;
 pub use ledger::{AdmissionRecord, ExitRecord, FallbackRecord, Ledger, PhaseMemory, PhaseRecord};
+pub(crate) use ledger::saved;
 pub use monitor::{Checkpoint, MemoryMonitor};
 pub use oom::{OomCounters, OomEvidence};
 pub use policy::MemoryPolicy;
 pub use reading::{
     Bytes, GpuReading, Limit, LimitOf, MemoryReading, MemoryUsage, Pressure, PressureLevel, SystemReading,
 };
+pub(crate) use recorder::{Probe, Recorder};
 pub use release::Release;
 pub(crate) use release::{Baseline, is_scarce};
 pub(crate) use sampler::{REPORTS_PER_SECOND, Sampler, Samples};
+pub use timeline::{Mark, Moment, Sample, Timeline};
 
 #[cfg(target_os = "linux")]
 use linux as platform;

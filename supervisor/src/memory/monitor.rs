@@ -1,14 +1,16 @@
 //! The specification's `MemoryMonitor` (section 4.1): memory of the whole process tree at named moments.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use super::{Bytes, MemoryUsage, read_system, read_tree_with_pss};
 
 /// A named moment.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// `start`, `stt_loaded`, `stt_unloaded`, `llm_loaded`, `llm_unloaded` or `end`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     #[serde(flatten)]
     pub usage: MemoryUsage,
     /// Proportional set of the tree: resident pages, shared ones divided by their users; null where it is not told.
@@ -18,12 +20,12 @@ pub struct Checkpoint {
 impl Checkpoint {
     pub(crate) fn now(name: &'static str) -> Self {
         let tree = read_tree_with_pss(std::process::id()).unwrap_or_default();
-        Self { name, usage: MemoryUsage::new(&tree, &read_system()), pss_bytes: tree.pss }
+        Self { name: name.into(), usage: MemoryUsage::new(&tree, &read_system()), pss_bytes: tree.pss }
     }
 }
 
 /// Collects checkpoints in the order in which they come.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MemoryMonitor {
     checkpoints: Vec<Checkpoint>,
@@ -33,7 +35,7 @@ impl MemoryMonitor {
     /// Measures now, under this name.
     pub fn checkpoint(&mut self, name: &'static str) -> Checkpoint {
         let checkpoint = Checkpoint::now(name);
-        self.checkpoints.push(checkpoint);
+        self.checkpoints.push(checkpoint.clone());
         checkpoint
     }
 

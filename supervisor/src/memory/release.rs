@@ -24,7 +24,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Bytes, SystemReading, give_back, read_own};
 
@@ -56,7 +56,7 @@ pub(crate) struct Machine {
 }
 
 /// How the memory of one worker came back.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Release {
     /// The supervisor's own cost before the model was loaded, without the worker.
     pub baseline_bytes: Bytes,

@@ -26,6 +26,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::platform::{read_process, tree_pids_of};
+use super::recorder::Probe;
 use super::tree::sum_of;
 use super::{Bytes, MemoryReading, SystemReading, read_system_of, read_tree};
 
@@ -98,22 +99,48 @@ impl Samples {
     }
 }
 
+/// What was seen, and where each reading is told for the record.
+#[derive(Debug)]
+struct Seen {
+    samples: Samples,
+    probe: Option<Probe>,
+}
+
+impl Seen {
+    fn add(&mut self, reading: MemoryReading) {
+        self.samples.add(reading);
+        if let Some(probe) = &self.probe {
+            probe.take(&reading);
+        }
+    }
+
+    fn look_at(&mut self, system: &SystemReading) {
+        if let Some(probe) = &mut self.probe {
+            probe.look_at(system);
+        }
+    }
+}
+
 /// Runs until dropped.
 #[derive(Debug)]
 pub(crate) struct Sampler {
-    samples: Arc<Mutex<Samples>>,
+    seen: Arc<Mutex<Seen>>,
     pid: u32,
     task: JoinHandle<()>,
 }
 
 impl Sampler {
     /// Watches `pid`, which this process has started; `report` hears of it and of the system [`REPORTS_PER_SECOND`]
-    /// times a second.
-    pub(crate) fn start(pid: u32, mut report: impl FnMut(&MemoryReading, &SystemReading) + Send + 'static) -> Self {
+    /// times a second, `probe` of every reading.
+    pub(crate) fn start(
+        pid: u32,
+        probe: Option<Probe>,
+        mut report: impl FnMut(&MemoryReading, &SystemReading) + Send + 'static,
+    ) -> Self {
         // Our own mark only grows: it is not below what it was when the worker was forked.
         let inherited = read_process(std::process::id()).unwrap_or_default().rss_peak;
-        let samples = Arc::new(Mutex::new(Samples::new(inherited)));
-        let shared = samples.clone();
+        let seen = Arc::new(Mutex::new(Seen { samples: Samples::new(inherited), probe }));
+        let shared = seen.clone();
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(INTERVAL);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -129,37 +156,44 @@ impl Sampler {
                     tree = tree_pids_of(pid);
                 }
                 let Some(reading) = sum_of(&tree, read_process) else { return };
-                lock(&shared).add(reading);
-                if count.is_multiple_of(READINGS_PER_REPORT) {
-                    report(&reading, &read_system_of(pid));
+                let system = count.is_multiple_of(READINGS_PER_REPORT).then(|| read_system_of(pid));
+                {
+                    let mut seen = lock(&shared);
+                    if let Some(system) = &system {
+                        seen.look_at(system);
+                    }
+                    seen.add(reading);
+                }
+                if let Some(system) = &system {
+                    report(&reading, system);
                 }
                 count = count.wrapping_add(1);
             }
         });
-        Self { samples, pid, task }
+        Self { seen, pid, task }
     }
 
     /// Takes one more reading at a moment that matters, so that it is not missed between two ticks.
     pub(crate) fn sample_now(&self) {
         if let Some(reading) = read_tree(self.pid) {
-            lock(&self.samples).add(reading);
+            lock(&self.seen).add(reading);
         }
     }
 
     pub(crate) fn samples(&self) -> Samples {
-        *lock(&self.samples)
+        lock(&self.seen).samples
     }
 
     /// The last word on a worker that was reaped with this mark (`ru_maxrss`); see [`Samples::close_gap`].
     pub(crate) fn finish(&self, max_rss: Bytes) -> Samples {
-        let mut samples = lock(&self.samples);
-        samples.close_gap(max_rss);
-        *samples
+        let mut seen = lock(&self.seen);
+        seen.samples.close_gap(max_rss);
+        seen.samples
     }
 }
 
-fn lock(samples: &Mutex<Samples>) -> MutexGuard<'_, Samples> {
-    samples.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Sampler {
@@ -273,7 +307,7 @@ mod tests {
     #[tokio::test]
     async fn the_listener_hears_of_the_process_and_of_the_system() {
         let (heard, mut hearing) = tokio::sync::mpsc::unbounded_channel();
-        let sampler = Sampler::start(std::process::id(), move |reading, system| {
+        let sampler = Sampler::start(std::process::id(), None, move |reading, system| {
             let _ = heard.send((reading.rss, system.total));
         });
         let (rss, total) = hearing.recv().await.expect("the first reading is told at once");

@@ -185,6 +185,7 @@ impl Run {
             need: used.need,
             arithmetic: sum.cloned(),
             decision,
+            t_ms: Some(self.host.events.elapsed_ms()),
         };
         self.ledger.admissions.push(record);
         self.host.events.send(Event::Admission {

@@ -16,6 +16,8 @@
 //! The worker's memory comes back once, when its phase ends, so a recording is closed no earlier than that.
 //!
 //! Only jobs that ask for the same models in the same way share workers. Others follow as a batch of their own.
+//! What memory did over time is a batch's: the ledger of each recording has all of it up to the moment when the
+//! recording was closed, as its figures are those of workers that served the others as well.
 
 use std::path::{Path, PathBuf};
 
@@ -93,6 +95,7 @@ pub(super) async fn run(
         let alike = sound.iter().take_while(|recording| is_alike(recording.job, wanted)).count();
         let others = sound.split_off(alike);
         run_alike(std::mem::replace(&mut sound, others), &mut reports).await;
+        begin.host.events.begin_timeline_anew();
     }
     reports.closed.into_iter().flatten().collect()
 }

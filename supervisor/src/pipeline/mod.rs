@@ -143,7 +143,8 @@ struct Begin {
 impl Begin {
     /// The run over one of them.
     fn of(&self, at: usize, subject: PathBuf) -> Run {
-        let ledger = Ledger::new(subject.to_string_lossy().into_owned(), self.started.clone());
+        let thresholds = self.host.memory.thresholds;
+        let ledger = Ledger::new(subject.to_string_lossy().into_owned(), self.started.clone(), thresholds);
         Run { host: self.host.clone(), ledger, sign: self.sign.clone(), at, subject, share: None, heard: None }
     }
 }
@@ -321,6 +322,7 @@ impl Supervisor {
 
     fn begin(&self, subject: &Path, events: EventSink, stop: &Stop) -> Begin {
         let sign = Sign(Arc::new(Mutex::new(Registration::announce(subject))));
+        let events = if self.memory.monitoring { events.recorded() } else { events };
         Begin { host: self.host(events, stop), sign, started: timestamp(&ZonedDateTime::now()) }
     }
 }
@@ -404,6 +406,7 @@ fn finish(
     run.checkpoint("end");
     let Run { host, mut ledger, heard, .. } = run;
     ledger.saved_bytes = saved(&ledger.phases);
+    ledger.timeline = host.events.timeline();
     let code = |result: &Result<(), JobError>| match result {
         Ok(()) => ExitCode::Done,
         Err(JobError::Interrupted) if stop.is_terminated() => ExitCode::Terminated,

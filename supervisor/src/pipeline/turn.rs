@@ -142,8 +142,8 @@ impl Closed {
             let process_seconds = process.as_secs_f64();
             run.ledger.phases.push(PhaseRecord { process_seconds, deaths, shared_with, ..self.record.clone() });
             run.ledger.warnings.extend(self.warnings.iter().map(|(code, message)| format!("{code}: {message}")));
-            if let Some(checkpoint) = self.checkpoint {
-                run.ledger.checkpoints.take(checkpoint);
+            if let Some(checkpoint) = &self.checkpoint {
+                run.ledger.checkpoints.take(checkpoint.clone());
             }
         }
     }

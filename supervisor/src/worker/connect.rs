@@ -82,7 +82,8 @@ pub(super) async fn start<R: Role>(launch: Launch) -> Result<Link<R>, StartError
     let pid = process.pid();
     let (asking, relief) = tokio::sync::watch::channel(Relief::None);
     let mut warden = Warden::new(R::KIND, pid, watch, asking, events.clone());
-    let sampler = Sampler::start(pid, move |reading, system| warden.hear(reading, system));
+    let probe = events.probe(R::KIND.into(), pid);
+    let sampler = Sampler::start(pid, probe, move |reading, system| warden.hear(reading, system));
     let tail = OutputTail::drain(output, R::KIND.program())
         .map_err(|source| StartError::Spawn { program: program.clone(), source })?;
     let until = Instant::now() + deadlines.connect;
