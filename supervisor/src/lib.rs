@@ -59,6 +59,7 @@ pub mod planning;
 pub mod programs;
 pub mod queue;
 pub mod registry;
+pub mod report;
 pub mod restart;
 pub mod server;
 pub mod service;

@@ -18,7 +18,7 @@ use crate::service::PhaseFacts;
 use crate::worker::WorkerExit;
 
 /// Version of the ledger's shape.
-const LEDGER_VERSION: u32 = 1;
+pub(crate) const LEDGER_VERSION: u32 = 1;
 
 /// One run. What came into the account later has a default, so that older ones can be read.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -37,7 +37,7 @@ mod windows;
 pub use gate::{Promised, Thresholds};
 pub use gpu::{read_gpus, read_tree_gpu};
 pub use ledger::{AdmissionRecord, ExitRecord, FallbackRecord, Ledger, PhaseMemory, PhaseRecord};
-pub(crate) use ledger::saved;
+pub(crate) use ledger::{LEDGER_VERSION, saved};
 pub use monitor::{Checkpoint, MemoryMonitor};
 pub use oom::{OomCounters, OomEvidence};
 pub use policy::MemoryPolicy;

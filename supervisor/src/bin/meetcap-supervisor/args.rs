@@ -25,6 +25,7 @@ Examples:
   meetcap-supervisor summarize meeting.transcript.json --llm qwen3-4b-q4_k_m.gguf
   meetcap-supervisor models estimate ggml-large-v3.bin
   meetcap-supervisor serve --stdio
+  meetcap-supervisor report meeting.run.json --html meeting.html
 
 Exit codes: 0 done, 1 internal error, 2 usage or configuration, 3 input, 4 model, 5 refused for
 memory, 6 worker failed, 7 out of memory, 8 output, 10 held by another run, 130 interrupted, 143 terminated";
@@ -52,7 +53,30 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Whether this machine is ready: memory and its limits, graphics processors, workers
     Doctor(DoctorArgs),
+    /// What a run did with memory, from its ledger: as text, or as a page with pictures
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ReportArgs),
+    /// Print a script that completes this program's commands and options in a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  meetcap-supervisor report meeting.run.json
+  meetcap-supervisor report meeting.run.json --html meeting.html
+
+The page is one file that loads nothing from anywhere: it can be kept, sent and printed.";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  meetcap-supervisor completions bash > ~/.local/share/bash-completion/completions/meetcap-supervisor
+  meetcap-supervisor completions zsh > ~/.zfunc/_meetcap-supervisor
+  meetcap-supervisor completions fish > ~/.config/fish/completions/meetcap-supervisor.fish
+  meetcap-supervisor completions powershell >> $PROFILE";
 
 const MODELS_EXAMPLES: &str = "\
 Examples:
@@ -249,6 +273,16 @@ pub(crate) struct DoctorArgs {
     /// Configuration to read [default: ~/.meetcap/config.toml]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The ledger that a run wrote beside its outputs
+    #[arg(value_name = "RUN.json")]
+    pub(crate) ledger: PathBuf,
+    /// Write a page for a browser to this file instead
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// What engines may use, and what to do when it is not there.

@@ -2,24 +2,27 @@
 //! No logic that a graphical program would miss lives here.
 
 mod args;
+mod colours;
 mod config_command;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
 mod estimate;
-mod memory_report;
 mod overview;
+mod pace;
 mod ps;
 mod render;
+mod report_command;
 mod resident;
 mod serve;
 mod signals;
 mod table;
+mod troubles;
 
 use std::path::{Path, PathBuf};
 use std::process;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use meetcap_supervisor::config::{self, Arguments, Config};
 use meetcap_supervisor::input::read_prompt;
 use meetcap_supervisor::journal::Resume;
@@ -41,7 +44,12 @@ fn main() -> process::ExitCode {
         Command::Summarize(args) => Some((args.common.quiet, args.common.verbose)),
         Command::Demo(args) => Some((args.common.quiet, args.common.verbose)),
         Command::Serve(args) => Some((args.quiet, args.verbose)),
-        Command::Ps(_) | Command::Config(_) | Command::Models(_) | Command::Doctor(_) => None,
+        Command::Ps(_)
+        | Command::Config(_)
+        | Command::Models(_)
+        | Command::Doctor(_)
+        | Command::Report(_)
+        | Command::Completions { .. } => None,
     };
     if let Some((quiet, verbose)) = loudness {
         log_to_stderr(quiet, verbose);
@@ -69,6 +77,8 @@ fn main() -> process::ExitCode {
                 let loaded = config::load(args.config.as_deref(), Arguments::default())?;
                 Ok(doctor::print(&loaded, &programs(&loaded.config), args.json))
             }
+            Command::Report(args) => report_command::run(&args),
+            Command::Completions { shell } => complete(shell),
         }
     });
     // A read of standard input that nobody will answer is not waited for.
@@ -88,7 +98,7 @@ impl Refusal {
     }
 
     fn print(self) -> ExitCode {
-        eprintln!("error: {}", render::printable(&self.message));
+        render::say!("error: {}", self.message);
         self.code
     }
 }
@@ -206,6 +216,13 @@ async fn summarize(args: SummarizeArgs, stop: &Stop) -> Result<ExitCode, Refusal
     let report = setup.supervisor.summarize(&job, terminal.sink(), stop).await;
     terminal.closed(0, &report, None);
     Ok(terminal.finish(&[report]))
+}
+
+/// What a shell completes after this program's name.
+fn complete(shell: clap_complete::Shell) -> Result<ExitCode, Refusal> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "meetcap-supervisor", &mut script);
+    report_command::print(&String::from_utf8_lossy(&script))
 }
 
 fn estimate_model(command: ModelsCommand) -> Result<ExitCode, Refusal> {
@@ -368,5 +385,10 @@ fn log_to_stderr(quiet: bool, verbose: u8) {
     let level = if quiet { "error" } else { level };
     let filter = tracing_subscriber::EnvFilter::try_from_env("MEETCAP_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours::are_wanted())
+        .without_time()
+        .try_init();
 }

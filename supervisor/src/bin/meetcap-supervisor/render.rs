@@ -12,25 +12,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use meetcap_supervisor::errors::ErrorClass;
 use meetcap_supervisor::event::{Decision, Event, EventSink, Phase, ProgressUnit};
 use meetcap_supervisor::memory::{Bytes, Ledger, read_own};
 use meetcap_supervisor::output::text::clock;
-use meetcap_supervisor::worker::{ExitClass, WorkerExit};
-use meetcap_supervisor::{ExitCode, FaultKind, JobError, LifecycleState, Model, RunReport};
+use meetcap_supervisor::report::{memory_lines, sparkline};
+use meetcap_supervisor::{ExitCode, JobError, LifecycleState, Model, RunReport};
 use serde::Serialize;
 
 use super::args::Common;
+use super::pace::{Pace, about};
 use super::table::shortened;
-use super::{memory_report, overview};
+use super::troubles::{print_error, print_remedy};
+use super::{colours, overview};
 
 /// Characters of a recording's name on the moving line.
 const WIDEST_SUBJECT: usize = 24;
 
-/// Prints to standard error. Names of files may hold anything; no control character reaches the terminal.
+/// Prints to standard error. Names of files may hold anything; no control character of theirs reaches the terminal.
 macro_rules! say {
-    ($($text:tt)*) => { eprintln!("{}", printable(&format!($($text)*))) };
+    ($($text:tt)*) => { eprintln!("{}", $crate::colours::painted($crate::render::printable(&format!($($text)*)))) };
 }
+pub(crate) use say;
 
 /// How much is shown of what is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +58,13 @@ struct View {
     subjects: Vec<String>,
     /// The one that is at work.
     current: usize,
-    /// Phase and recording whose headline was printed, and when the one began to work on the other.
-    phase: Option<(Phase, usize, Instant)>,
+    /// Phase and recording whose headline was printed.
+    phase: Option<(Phase, usize)>,
+    pace: Pace,
+    /// What the moving line is about.
+    doing: Option<Doing>,
+    /// Seconds of audio up to which there is text.
+    reached: f64,
     /// What went wrong for several recordings at once and has been told.
     told: Option<String>,
     models: [String; 2],
@@ -66,6 +73,13 @@ struct View {
     answer: String,
     show_answer: bool,
     memory_report: bool,
+}
+
+/// Something that takes a while.
+#[derive(Debug, Clone, Copy)]
+enum Doing {
+    Loading { fraction: f64 },
+    Working { phase: Phase, done: f64, total: Option<f64>, unit: ProgressUnit },
 }
 
 impl Terminal {
@@ -78,6 +92,9 @@ impl Terminal {
             subjects: names(subjects),
             current: 0,
             phase: None,
+            pace: Pace::default(),
+            doing: None,
+            reached: 0.0,
             told: None,
             models: [String::new(), String::new()],
             memory: Bytes(0),
@@ -125,7 +142,7 @@ impl Terminal {
                 if view.subjects.len() > 1 {
                     say!("{subject}");
                 }
-                for line in memory_report::lines(&report.ledger) {
+                for line in memory_lines(&report.ledger) {
                     say!("{line}");
                 }
             }
@@ -144,8 +161,11 @@ impl Terminal {
         if let Some(bar) = &view.bar {
             bar.finish_and_clear();
         }
-        if !view.quiet {
-            print_memory(reports);
+        let line = view.bar.as_ref().and_then(|_| picture(reports));
+        match line {
+            Some(line) => say!("{line}"),
+            None if !view.quiet => print_memory(reports),
+            None => {}
         }
         if reports.len() > 1 && !view.quiet {
             for line in overview::lines(&view.subjects, reports) {
@@ -181,20 +201,31 @@ impl View {
             Event::RunStarted { stt, llm, .. } => {
                 self.models = [stt.clone().unwrap_or_default(), llm.clone().unwrap_or_default()];
             }
-            Event::State { phase, state: LifecycleState::Loading | LifecycleState::Processing, .. } => {
+            Event::State { phase, state: state @ (LifecycleState::Loading | LifecycleState::Processing), .. } => {
                 self.headline(*phase);
+                if *state == LifecycleState::Processing && *phase == Phase::Stt {
+                    self.begin_speech();
+                }
             }
-            Event::LoadProgress { fraction, .. } => self.progress(*fraction, "loading the model"),
-            Event::Progress { phase, done, total, unit } => self.advance(*phase, *done, *total, *unit),
-            Event::Segment { start, text, .. } if self.show_segments => {
-                self.line(&format!("  [{}] {}", clock(*start), printable(&text.0)));
+            Event::LoadProgress { fraction, .. } => self.advance(Doing::Loading { fraction: *fraction }, *fraction),
+            Event::Progress { phase, done, total, unit } => {
+                let (phase, done, total, unit) = (*phase, *done, *total, *unit);
+                self.advance(Doing::Working { phase, done, total, unit }, done);
+            }
+            Event::Segment { start, end, text, .. } => {
+                self.reached = *end;
+                if self.show_segments {
+                    self.line(&format!("  [{}] {}", clock(*start), printable(&text.0)));
+                }
             }
             Event::SummaryDelta { text } => {
                 self.answer.push_str(&text.0);
-                let (memory, written) = (self.memory, self.answer.chars().count());
-                self.spin(&format!("writing the summary, {written} characters, worker {memory}"));
+                self.repaint();
             }
-            Event::Memory { anonymous_bytes, .. } => self.memory = *anonymous_bytes,
+            Event::Memory { anonymous_bytes, .. } => {
+                self.memory = *anonymous_bytes;
+                self.repaint();
+            }
             Event::Warning { message, .. } if !self.quiet => self.line(&format!("warning: {message}")),
             Event::Admission { decision: Decision::Wait, model, needed_bytes, available_bytes, .. } if !self.quiet => {
                 self.line(&format!(
@@ -215,14 +246,16 @@ impl View {
     }
 
     fn headline(&mut self, phase: Phase) {
-        if self.phase.is_some_and(|(shown, at, _)| (shown, at) == (phase, self.current)) {
+        if self.phase == Some((phase, self.current)) {
             return;
         }
-        self.phase = Some((phase, self.current, Instant::now()));
+        self.phase = Some((phase, self.current));
         self.answer.clear();
-        if self.subjects.len() > 1 {
-            self.progress(0.0, "");
+        self.doing = None;
+        if phase == Phase::Llm {
+            self.reached = 0.0;
         }
+        self.progress(0.0, "");
         if self.quiet {
             return;
         }
@@ -231,6 +264,17 @@ impl View {
             Phase::Stt => self.line(&format!("transcribing {subject} with {}", self.models[0])),
             Phase::Llm => self.line(&format!("summarizing {subject} with {}", self.models[1])),
         }
+    }
+
+    /// The first word on how far it is comes when a window is done, which may take a while.
+    fn begin_speech(&mut self) {
+        let (phase, done, unit) = (Phase::Stt, self.reached, ProgressUnit::Seconds);
+        self.pace.begin(done, Instant::now());
+        if !matches!(self.doing, Some(Doing::Working { .. })) {
+            self.doing = Some(Doing::Working { phase, done, total: None, unit });
+            self.progress(0.0, "");
+        }
+        self.repaint();
     }
 
     /// `2 of 5, `; nothing where there is only one.
@@ -272,36 +316,92 @@ impl View {
         }
     }
 
-    fn advance(&mut self, phase: Phase, done: f64, total: Option<f64>, unit: ProgressUnit) {
-        let memory = self.memory;
-        let message = match unit {
-            ProgressUnit::Seconds => {
-                let spent = self.phase.map_or(0.0, |(.., since)| since.elapsed().as_secs_f64());
-                let speed = if spent > 0.0 { done / spent } else { 0.0 };
-                format!("{} of audio, {speed:.1}× real time, worker {memory}", clock(done))
-            }
-            ProgressUnit::Tokens => format!("reading the transcript, worker {memory}"),
-        };
-        match total.filter(|total| *total > 0.0) {
-            Some(total) => self.progress(done / total, &message),
-            None => self.spin(&format!("{phase}: {message}")),
+    fn advance(&mut self, doing: Doing, done: f64) {
+        self.pace.reach(done, Instant::now());
+        self.doing = Some(doing);
+        self.repaint();
+    }
+
+    /// Says anew what is being done: time goes on while nothing is told.
+    fn repaint(&self) {
+        if self.bar.is_none() {
+            return;
         }
+        match self.doing {
+            None => {}
+            Some(Doing::Loading { fraction }) => {
+                self.progress(fraction, &format!("loading the model{}", self.left(Some(1.0))));
+            }
+            Some(Doing::Working { phase, done, total, unit }) => {
+                let total = total.filter(|total| *total > 0.0);
+                let message = format!("{}{}, worker {}", self.work(done, unit), self.left(total), self.memory);
+                match total {
+                    Some(total) => self.progress(done / total, &message),
+                    None if done > 0.0 => self.spin(&format!("{phase}: {message}")),
+                    None => self.spin(&format!("listening, worker {}", self.memory)),
+                }
+            }
+        }
+    }
+
+    /// How far the work is, and how fast it goes.
+    fn work(&self, done: f64, unit: ProgressUnit) -> String {
+        let speed = self.pace.speed();
+        match unit {
+            ProgressUnit::Seconds => {
+                let speed = speed.map_or_else(String::new, |speed| format!(", {speed:.1}× real time"));
+                format!("{} of audio{speed}", clock(done))
+            }
+            ProgressUnit::Tokens => {
+                let speed = speed.map_or_else(String::new, |speed| format!(", {speed:.0} tokens/s"));
+                let written = self.answer.chars().count();
+                if written > 0 {
+                    format!("writing the summary, {written} characters{speed}")
+                } else {
+                    format!("reading the transcript{speed}")
+                }
+            }
+        }
+    }
+
+    /// `, about 12 s left`; nothing before it is known.
+    fn left(&self, total: Option<f64>) -> String {
+        let left = total.and_then(|total| self.pace.left(total, Instant::now()));
+        left.map_or_else(String::new, |left| format!(", {}", about(left)))
     }
 
     fn line(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.println(printable(text)),
+            Some(bar) => bar.println(colours::painted(printable(text))),
             None => say!("{text}"),
         }
     }
 }
 
+/// A short bar where there is little room; the message is cut to what is left.
 fn new_bar() -> ProgressBar {
     let bar = ProgressBar::new(1000);
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {bar:24} {percent:>3}%  {wide_msg}") {
+    let length = if columns() < 80 { 10 } else { 24 };
+    let colour = if colours::are_wanted() { ".cyan/dim" } else { "" };
+    let template = format!("{{spinner}} {{bar:{length}{colour}}} {{percent:>3}}%  {{wide_msg}}");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
     }
     bar
+}
+
+/// Of the terminal that standard error is.
+fn columns() -> usize {
+    console::Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns))
+}
+
+/// What memory did, in one line for all that shared their workers: the last of them was there to the end.
+fn picture(reports: &[RunReport]) -> Option<String> {
+    let ends = |report: &&RunReport| {
+        report.ledger.timeline.as_ref().and_then(|timeline| Some(timeline.samples().last()?.t_ms))
+    };
+    let last = reports.iter().filter(|report| ends(report).is_some()).max_by_key(ends)?;
+    sparkline(&last.ledger, columns().saturating_sub(1))
 }
 
 fn print_outputs(ledger: &Ledger) {
@@ -320,89 +420,6 @@ fn print_memory(reports: &[RunReport]) {
         .collect();
     if !phases.is_empty() {
         say!("peak memory: {}, supervisor {}", phases.join(", "), read_own().cost());
-    }
-}
-
-fn print_error(error: &JobError, subject: &str, of_several: bool) {
-    // What befell several is not about one of them.
-    let who = if of_several && !matches!(error, JobError::Shared(_)) { format!("{subject}: ") } else { String::new() };
-    match error.root() {
-        JobError::Interrupted => say!("interrupted: {subject}"),
-        JobError::Refused(refused) => {
-            say!("{subject}: {refused}");
-            for remedy in refused.remedies() {
-                say!("  - {remedy}");
-            }
-        }
-        JobError::OutOfMemory { exit, .. } => {
-            say!("error: {who}{error}");
-            print_end(exit);
-        }
-        JobError::Worker(exit) => print_exit(exit, error.class(), subject, &who),
-        other => say!("error: {who}{}", chain(other)),
-    }
-}
-
-/// How to go on after an error.
-fn print_remedy(report: &RunReport, llm: Option<&Model>) {
-    let transcript = report.ledger.outputs.iter().find(|path| {
-        let name = path.to_string_lossy();
-        name.ends_with(".transcript.json") || name.ends_with(".transcript.txt")
-    });
-    if let (Some(transcript), Some(llm)) = (transcript, llm) {
-        say!(
-            "the transcript is safe; try the summary again with: meetcap-supervisor summarize {} --llm {}",
-            quoted(&transcript.to_string_lossy()),
-            quoted(&llm.requested)
-        );
-    } else if report.ledger.resumable {
-        say!("what was done is kept; the same command goes on from there");
-    }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
-fn print_exit(exit: &WorkerExit, class: ErrorClass, subject: &str, who: &str) {
-    if let (ErrorClass::Input, ExitClass::Fault(fault)) = (class, &exit.class) {
-        // The file is to blame; the worker that said so is of no interest.
-        let thing = if fault.kind == FaultKind::BadInput { subject } else { "the model" };
-        say!("error: {thing}: {}", fault.detail);
-        return;
-    }
-    say!("error: {who}{exit}");
-    print_end(exit);
-}
-
-/// How things stood when a worker ended.
-fn print_end(exit: &WorkerExit) {
-    say!("the worker was {}; it held {} of memory at most", exit.state, exit.peak_cost);
-    if !exit.output_tail.is_empty() {
-        say!("its last words:");
-        let lines: Vec<&str> = exit.output_tail.lines().collect();
-        for line in &lines[lines.len().saturating_sub(8)..] {
-            say!("  | {line}");
-        }
-    }
-}
-
-/// As a shell takes it.
-fn quoted(text: &str) -> String {
-    if text.chars().all(|c| c.is_alphanumeric() || "/._-+=:@".contains(c)) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 
@@ -434,12 +451,6 @@ pub(crate) fn turns_direction(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_suggested_command_survives_a_shell() {
-        assert_eq!(quoted("/a/b.json"), "/a/b.json");
-        assert_eq!(quoted("it's here.json"), r"'it'\''s here.json'");
-    }
 
     #[test]
     fn json_cannot_command_a_terminal_and_says_the_same() {
