@@ -16,8 +16,10 @@ impl ProtocolVersion {
     /// What a speech decoder is told, words with times, reasons for what is dropped; notes beside the lines, room for
     /// thoughts, summaries of summaries.
     pub const RECORDINGS: Self = Self(3);
+    /// A load may name a voice detector.
+    pub const DETECTORS: Self = Self(4);
     /// The version this build speaks.
-    pub const CURRENT: Self = Self::RECORDINGS;
+    pub const CURRENT: Self = Self::DETECTORS;
 
     /// Takes the number found in a preamble.
     pub const fn from_wire(number: u32) -> Self {

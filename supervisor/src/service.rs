@@ -12,7 +12,7 @@
 //! A service holds the plan; `load_model` takes no argument, as in the specification.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use meetcap_protocol::payload::Role;
@@ -27,6 +27,7 @@ use crate::errors::JobError;
 use crate::event::EventSink;
 use crate::memory::{Bytes, MemoryPolicy, MemoryReading, MemoryUsage, Release, read_system};
 use crate::models::Model;
+use crate::models::vad::Detector;
 use crate::permit::LoadGate;
 use crate::pipeline::useful_threads;
 use crate::programs::WorkerPrograms;
@@ -101,6 +102,8 @@ pub(crate) struct PhaseFacts {
     pub(crate) pid: Option<u32>,
     pub(crate) sandbox: Option<SandboxStatus>,
     pub(crate) report: Option<LoadReport>,
+    /// What tells where somebody speaks.
+    pub(crate) vad: Option<&'static str>,
     pub(crate) load: Duration,
     pub(crate) process: Duration,
     pub(crate) unload: Duration,
@@ -317,6 +320,7 @@ pub struct SttService {
     cpu_only: bool,
     exact_tokens: Option<u32>,
     options: SpeechOptions,
+    detector: Detector,
 }
 
 impl SttService {
@@ -325,7 +329,17 @@ impl SttService {
         let recordings = vec![audio.clone()];
         let (slot, options) = (Slot::new(host, model), SpeechOptions::default());
         let threads = useful_threads(threads);
-        Self { slot, audio, recordings, threads, cpu_only: false, exact_tokens: None, options }
+        let detector = Detector::Energy;
+        let mut service =
+            Self { slot, audio, recordings, threads, cpu_only: false, exact_tokens: None, options, detector };
+        service.set_detector(Detector::Energy);
+        service
+    }
+
+    /// Sets what tells where somebody speaks, from the next start on; its file may be read as well.
+    pub fn set_detector(&mut self, detector: Detector) {
+        self.slot.facts.vad = Some(detector.name());
+        self.detector = detector;
     }
 
     /// Lets workers, from the next start on, read all these recordings, to be heard one after the other.
@@ -387,12 +401,15 @@ impl ModelService for SttService {
         if self.is_loaded() {
             return Ok(());
         }
-        let readable = std::iter::once(&self.slot.model.path).chain(&self.recordings).cloned().collect();
+        let detector = self.detector.file();
+        let models = std::iter::once(self.slot.model.path.as_path()).chain(detector);
+        let readable = models.chain(self.recordings.iter().map(PathBuf::as_path)).map(Path::to_path_buf).collect();
         self.slot.plan((), readable).await?;
         let load = SttLoad {
             model: WirePath::from(self.slot.model.path.as_path()),
             threads: self.threads,
             gpu: !self.cpu_only,
+            vad: self.detector.file().map(WirePath::from),
         };
         self.slot.load(load).await
     }

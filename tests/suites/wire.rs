@@ -116,7 +116,8 @@ type ToLlm = Vec<(&'static str, ToWorker<Llm>)>;
 type FromLlm = Vec<(&'static str, FromWorker<Llm>)>;
 
 fn stt() -> (ToStt, FromStt) {
-    let load = SttLoad { model: wire_path("/models/ü.bin"), threads: 4, gpu: true };
+    let load =
+        SttLoad { model: wire_path("/models/ü.bin"), threads: 4, gpu: true, vad: Some(wire_path("/models/vad.bin")) };
     let job = SttJob {
         language: Some("en".to_owned()),
         translate: true,
@@ -259,7 +260,7 @@ fn preamble(version: ProtocolVersion) -> [u8; Preamble::LEN] {
 
 const PREAMBLE: &str = "6d65657463617057010000000101000\
     0a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf";
-const ACCEPTED: &str = "6d656574636170530300000000000000";
+const ACCEPTED: &str = "6d656574636170530400000000000000";
 
 #[test]
 fn the_preamble_is_frozen() {

@@ -226,7 +226,12 @@ fn the_end_of_the_socket_ends_a_worker_in_the_middle_of_its_computation() {
             let mut worker = Held::start("meetcap-worker-stt", &[model, &audio]);
             worker.say(&ToWorker::Plan(()));
             worker.hear(|message| matches!(message, FromWorker::Planned(())));
-            worker.say(&ToWorker::Load(SttLoad { model: WirePath::from(model.as_path()), threads: 1, gpu: false }));
+            worker.say(&ToWorker::Load(SttLoad {
+                model: WirePath::from(model.as_path()),
+                threads: 1,
+                gpu: false,
+                vad: None,
+            }));
             worker.hear(|message| matches!(message, FromWorker::Loaded(_)));
             let job = SttJob { language: Some("en".to_owned()), ..SttJob::new(audio.as_path()) };
             worker.say(&ToWorker::Process(job));

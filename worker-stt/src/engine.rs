@@ -11,14 +11,16 @@
 //! resumed job cuts the same windows and decodes only those that are missing, in the language that the first
 //! window with speech has, so that its result does not tell that it was interrupted.
 //!
-//! Words leave only inside `Spoken`. Failures are those of [`crate::audio`] and [`crate::whisper`].
+//! Words leave only inside `Spoken`. Failures are those of [`crate::audio`], [`crate::silero`] and [`crate::whisper`].
 
 use meetcap_protocol::payload::stt::{Stt, SttItem, SttJob, SttLoad, SttOutput};
 use meetcap_protocol::runtime::{Engine, JobContext, LoadContext};
 use meetcap_protocol::{FaultKind, LoadReport, WorkerFault};
 
 use crate::audio::{Damage, Recording};
+use crate::detector::Detector;
 use crate::judge::{Verdict, judge};
+use crate::silero::Vad;
 use crate::whisper::{self, Model, Options, Piece, Settings};
 use crate::window::{Window, Windower};
 use crate::{memory, native_log, place};
@@ -32,6 +34,8 @@ const HOTTER: [f32; 2] = [0.4, 0.8];
 #[derive(Default)]
 pub(crate) struct SttEngine {
     model: Option<Model>,
+    /// Tells where somebody speaks; without one the level of the sound does.
+    vad: Option<Vad>,
 }
 
 impl SttEngine {
@@ -51,6 +55,7 @@ impl Engine for SttEngine {
 
     fn load(&mut self, load: &SttLoad, context: &LoadContext<Stt>) -> Result<LoadReport, WorkerFault> {
         context.progress(0.0);
+        self.vad = load.vad.as_ref().map(|vad| Vad::load(&vad.to_path())).transpose()?;
         self.model = Some(Model::load(&load.model.to_path(), load)?);
         context.cancel().check()?;
         context.progress(1.0);
@@ -59,7 +64,8 @@ impl Engine for SttEngine {
     }
 
     fn process(&mut self, job: &SttJob, context: &JobContext<Stt>) -> Result<SttOutput, WorkerFault> {
-        let Some(model) = &self.model else {
+        let Self { model, vad } = self;
+        let Some(model) = model else {
             return Err(WorkerFault::new(FaultKind::Engine { code: 0 }, "no model is loaded"));
         };
         let language = model.language(job.language.as_deref())?;
@@ -74,7 +80,7 @@ impl Engine for SttEngine {
         let info = recording.info().clone();
         context.item(SttItem::Audio(info.clone()));
 
-        let mut windower = Windower::default();
+        let mut windower = Windower::new(Detector::by(vad.as_mut()));
         let mut transcription = Transcription {
             model,
             context,
@@ -96,7 +102,7 @@ impl Engine for SttEngine {
             if !more {
                 windower.finish();
             }
-            while let Some(window) = windower.next_window() {
+            while let Some(window) = windower.next_window()? {
                 transcription.window(&window)?;
             }
             if !more {
@@ -112,7 +118,7 @@ impl Engine for SttEngine {
     }
 
     fn unload(&mut self) {
-        self.model = None;
+        (self.model, self.vad) = (None, None);
     }
 }
 

@@ -4,6 +4,7 @@
 mod audio;
 #[cfg(test)]
 mod demo_model;
+mod detector;
 mod engine;
 mod exact;
 mod judge;
@@ -13,8 +14,10 @@ mod native_log;
 #[cfg(test)]
 mod noise;
 mod place;
+mod silero;
 mod text;
 mod vad;
+mod vad_file;
 mod whisper;
 mod window;
 mod words;

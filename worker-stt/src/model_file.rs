@@ -24,14 +24,12 @@ const LONGEST_NAME: i32 = 128;
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn check(path: &Path) -> Result<(), String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let length = file.metadata().map_err(|error| error.to_string())?.len();
-    let mut reader = Checked { inner: BufReader::new(file), at: 0, length };
+    let mut reader = Checked::open(path)?;
     let header = header(&mut reader)?;
     filters(&mut reader, &header)?;
     vocabulary(&mut reader, &header)?;
     let mut tensors = 0;
-    while reader.at < reader.length {
+    while !reader.is_at_end() {
         tensor(&mut reader)?;
         tensors += 1;
     }
@@ -146,24 +144,51 @@ fn block_of(kind: i32) -> Option<(u64, u64)> {
 }
 
 /// A reader that knows how much is left.
-struct Checked<R> {
+pub(crate) struct Checked<R> {
     inner: BufReader<R>,
     at: u64,
     length: u64,
 }
 
+impl Checked<File> {
+    pub(crate) fn open(path: &Path) -> Result<Self, String> {
+        let file = File::open(path).map_err(|error| error.to_string())?;
+        let length = file.metadata().map_err(|error| error.to_string())?.len();
+        Ok(Self { inner: BufReader::new(file), at: 0, length })
+    }
+}
+
 impl<R: Read + Seek> Checked<R> {
-    fn number(&mut self) -> Result<i32, String> {
-        let mut bytes = [0; 4];
-        self.inner.read_exact(&mut bytes).map_err(|error| match error.kind() {
+    /// Of something `length` bytes long.
+    #[cfg(test)]
+    pub(crate) fn new(inner: R, length: u64) -> Self {
+        Self { inner: BufReader::new(inner), at: 0, length }
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.at >= self.length
+    }
+
+    pub(crate) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], String> {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) -> Result<(), String> {
+        self.inner.read_exact(bytes).map_err(|error| match error.kind() {
             std::io::ErrorKind::UnexpectedEof => self.cut_off(),
             _ => error.to_string(),
         })?;
-        self.at += 4;
-        Ok(i32::from_le_bytes(bytes))
+        self.at += bytes.len() as u64;
+        Ok(())
     }
 
-    fn skip(&mut self, bytes: u64) -> Result<(), String> {
+    pub(crate) fn number(&mut self) -> Result<i32, String> {
+        self.bytes().map(i32::from_le_bytes)
+    }
+
+    pub(crate) fn skip(&mut self, bytes: u64) -> Result<(), String> {
         if bytes > self.length.saturating_sub(self.at) {
             return Err(self.cut_off());
         }

@@ -1,4 +1,4 @@
-//! Where somebody speaks.
+//! Where somebody speaks, by the level of the sound; and what becomes of it, whoever tells (see [`crate::detector`]).
 //!
 //! ```text
 //!  samples ─► level of each 20 ms ─► loud against its surroundings? ─► stretches of speech

@@ -7,7 +7,7 @@
 //!              part 0  part 1        part 2
 //! ```
 //!
-//! Windows tile the recording: no gap, no overlap. Where nobody speaks for long ([`crate::vad`]) only the edges of
+//! Windows tile the recording: no gap, no overlap. Where nobody speaks for long ([`crate::detector`]) only the edges of
 //! the silence are heard, so one window may reach over minutes of it, and one without speech is not heard at all.
 //! [`Window::begins`] and [`Window::ends`] lead times of what was heard back to the recording: a time in a pad is
 //! that of the speech beside it, so that no words are placed in a silence.
@@ -25,15 +25,18 @@
 //!
 //! The model works as long on a short window as on one of 30 s, so windows are as full as pauses allow.
 //!
-//! Nothing here fails. Memory: what one window hears, and the look-ahead, beside what is pushed at once.
+//! Nothing here fails but the detector. Memory: what one window hears, and the look-ahead, beside what is pushed at
+//! once.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use meetcap_protocol::WorkerFault;
 use meetcap_protocol::payload::stt::MAX_WINDOW;
 
 use crate::audio::SAMPLE_RATE;
-use crate::vad::{Ear, FRAME, FRAMES_PER_SECOND, Segmenter, Step};
+use crate::detector::Detector;
+use crate::vad::{FRAME, FRAMES_PER_SECOND, Segmenter, Step};
 
 /// In frames. Below this a window gives the model too little to go by.
 const SHORTEST: usize = 12 * FRAMES_PER_SECOND;
@@ -175,19 +178,24 @@ fn sample(time: f64) -> usize {
 }
 
 /// Takes samples in any portions and gives windows.
-#[derive(Debug, Default)]
-pub(crate) struct Windower {
-    ear: Ear,
+#[derive(Default)]
+pub(crate) struct Windower<'vad> {
+    detector: Detector<'vad>,
     segmenter: Segmenter,
     /// What [`Self::steps`] do not reach yet.
     undecided: Vec<f32>,
-    /// How much of it the ear was given.
+    /// How much of it the detector was given.
     listened: usize,
     cutter: Cutter,
     finished: bool,
 }
 
-impl Windower {
+impl<'vad> Windower<'vad> {
+    /// By this detector; by default, by the level of the sound.
+    pub(crate) fn new(detector: Detector<'vad>) -> Self {
+        Self { detector, ..Self::default() }
+    }
+
     pub(crate) fn push(&mut self, samples: &[f32]) {
         self.undecided.extend_from_slice(samples);
     }
@@ -198,9 +206,9 @@ impl Windower {
     }
 
     /// The next window that is certain. Take all before pushing more.
-    pub(crate) fn next_window(&mut self) -> Option<Window> {
-        self.listen();
-        self.cutter.ready.pop_front()
+    pub(crate) fn next_window(&mut self) -> Result<Option<Window>, WorkerFault> {
+        self.listen()?;
+        Ok(self.cutter.ready.pop_front())
     }
 
     /// Number of windows given so far.
@@ -209,18 +217,18 @@ impl Windower {
     }
 
     /// Decides about all that can be decided about.
-    fn listen(&mut self) {
+    fn listen(&mut self) -> Result<(), WorkerFault> {
         let mut steps = Vec::new();
         for frame in self.undecided[self.listened..].chunks(FRAME) {
             if frame.len() == FRAME || self.finished {
-                self.ear.push(frame);
+                self.detector.push(frame);
                 self.listened += frame.len();
             }
         }
         if self.finished {
-            self.ear.finish();
+            self.detector.finish();
         }
-        while let Some(loud) = self.ear.judge() {
+        while let Some(loud) = self.detector.judge()? {
             self.segmenter.push(loud, &mut steps);
         }
         if self.finished {
@@ -238,6 +246,7 @@ impl Windower {
         if self.finished {
             self.cutter.finish();
         }
+        Ok(())
     }
 }
 
@@ -417,15 +426,16 @@ mod tests {
     fn cut(samples: &[f32], mut portion: impl FnMut() -> usize) -> Vec<Window> {
         let mut windower = Windower::default();
         let mut windows = Vec::new();
+        let next = |windower: &mut Windower<'_>| windower.next_window().expect("levels are judged without fail");
         let mut rest = samples;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(portion().clamp(1, rest.len()));
             windower.push(now);
-            windows.extend(std::iter::from_fn(|| windower.next_window()));
+            windows.extend(std::iter::from_fn(|| next(&mut windower)));
             rest = later;
         }
         windower.finish();
-        windows.extend(std::iter::from_fn(|| windower.next_window()));
+        windows.extend(std::iter::from_fn(|| next(&mut windower)));
         assert_eq!(windower.count(), windows.len() as u64);
         windows
     }

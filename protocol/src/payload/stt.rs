@@ -37,6 +37,9 @@ pub struct SttLoad {
     pub threads: u16,
     /// Compute on the GPU, if the worker is built for one.
     pub gpu: bool,
+    /// A voice detector (Silero's, in ggml format) that tells where somebody speaks; the level of the sound does where
+    /// none is given.
+    pub vad: Option<WirePath>,
 }
 
 /// One recording.

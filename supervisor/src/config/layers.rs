@@ -22,6 +22,7 @@ const SUPERVISOR: &str = "supervisor";
 pub struct Arguments {
     pub stt: Option<PathBuf>,
     pub llm: Option<PathBuf>,
+    pub vad: Option<PathBuf>,
     pub language: Option<String>,
     pub threads: Option<u16>,
     pub device: Option<Device>,
@@ -196,10 +197,21 @@ fn in_quotes(value: &OsStr) -> String {
 fn lay_arguments(config: &mut Config, provenance: &mut Provenance, arguments: Arguments) {
     let mut over = Over { provenance };
     let (memory, own) = (&mut config.memory, &mut config.supervisor);
-    let Arguments { stt, llm, language, threads, device, gpu_layers, wait_for_memory, memory_report, require_sandbox } =
-        arguments;
+    let Arguments {
+        stt,
+        llm,
+        vad,
+        language,
+        threads,
+        device,
+        gpu_layers,
+        wait_for_memory,
+        memory_report,
+        require_sandbox,
+    } = arguments;
     over.lay(settings::STT, "--stt", stt, Slot::Maybe(&mut own.stt, ""));
     over.lay(settings::LLM, "--llm", llm, Slot::Maybe(&mut own.llm, ""));
+    over.lay(settings::VAD, "--vad", vad, Slot::Maybe(&mut own.vad, ""));
     over.lay(settings::LANGUAGE, "--language", language, Slot::Maybe(&mut own.language, ""));
     over.lay(settings::THREADS, "--threads", threads, Slot::Maybe(&mut own.threads, ""));
     over.lay(settings::DEVICE, "--device", device, Slot::Maybe(&mut own.device, ""));

@@ -107,6 +107,8 @@ pub struct SupervisorConfig {
     pub stt: Option<PathBuf>,
     /// Summary model: a name, `demo` or a path, as after `--llm`.
     pub llm: Option<PathBuf>,
+    /// What tells speech from silence: `energy`, or a voice detector's path, as after `--vad`.
+    pub vad: Option<PathBuf>,
     /// Whisper's code of the language spoken.
     pub language: Option<String>,
     /// Threads an engine computes with; 1 to 1024.
@@ -132,6 +134,7 @@ impl Default for SupervisorConfig {
         Self {
             stt: None,
             llm: None,
+            vad: None,
             language: None,
             threads: None,
             device: None,

@@ -32,6 +32,7 @@ pub(super) const CRITICAL_THRESHOLD: &str = "memory.critical_threshold";
 pub(super) const MEMORY_REPORT: &str = "memory.memory_report";
 pub(super) const STT: &str = "supervisor.stt";
 pub(super) const LLM: &str = "supervisor.llm";
+pub(super) const VAD: &str = "supervisor.vad";
 pub(super) const LANGUAGE: &str = "supervisor.language";
 pub(super) const THREADS: &str = "supervisor.threads";
 pub(super) const DEVICE: &str = "supervisor.device";
@@ -67,6 +68,7 @@ pub(super) fn walk(config: &mut Config, visitor: &mut impl Visitor) {
     let SupervisorConfig {
         stt,
         llm,
+        vad,
         language: spoken,
         threads: used,
         device: wanted,
@@ -80,6 +82,7 @@ pub(super) fn walk(config: &mut Config, visitor: &mut impl Visitor) {
     } = supervisor;
     visitor.setting(&model(STT), Maybe(stt, "--stt has to be given"));
     visitor.setting(&model(LLM), Maybe(llm, "--llm or --no-summary has to be given"));
+    visitor.setting(&model(VAD), Maybe(vad, "a voice detector beside the speech model, else by energy"));
     visitor.setting(&language(LANGUAGE), Maybe(spoken, "found out by the model"));
     visitor.setting(&threads(THREADS), Maybe(used, "what this process may use"));
     visitor.setting(&device(DEVICE), Maybe(wanted, "the best that the worker was built for"));

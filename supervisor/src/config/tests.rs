@@ -47,6 +47,7 @@ explicit_lifecycle = false
 [supervisor]
 stt = "ggml-small.bin"
 llm = "qwen3-4b"
+vad = "vad/ggml-silero.bin"
 language = "DE"
 threads = 4
 device = "cuda"
@@ -86,6 +87,7 @@ fn a_file_sets_every_setting() {
     let own = &config.supervisor;
     assert_eq!(own.stt.as_deref(), Some(Path::new("/conf/ggml-small.bin")));
     assert_eq!(own.llm.as_deref(), Some(Path::new("qwen3-4b")));
+    assert_eq!(own.vad.as_deref(), Some(Path::new("/conf/vad/ggml-silero.bin")));
     assert_eq!((own.language.as_deref(), own.threads, own.gpu_layers), (Some("de"), Some(4), Some(20)));
     assert_eq!(own.device, Some(Device::Cuda));
     assert_eq!(own.models_dir.as_deref(), Some(Path::new("/home/me/models")));
@@ -100,8 +102,8 @@ fn a_file_sets_every_setting() {
         let line = lines.find(|line| ![1, 9].contains(line)).expect("endless");
         assert_eq!(shown.source, in_file(line), "{}", shown.key.display());
     }
-    assert_eq!(lines.next(), Some(21), "no setting was left out");
-    assert_eq!(provenance.of_step(Path::new("big")), in_file(22));
+    assert_eq!(lines.next(), Some(22), "no setting was left out");
+    assert_eq!(provenance.of_step(Path::new("big")), in_file(23));
     assert!(provenance.ignored.is_empty());
 }
 
@@ -235,8 +237,8 @@ fn long_values_and_keys_are_cut() {
 
 #[test]
 fn an_unknown_key_in_our_own_section_is_refused_with_what_is_known() {
-    let known = "stt, llm, language, threads, device, gpu_layers, models_dir, worker_stt, worker_llm, wait_for_memory, \
-                 require_sandbox, fallback";
+    let known = "stt, llm, vad, language, threads, device, gpu_layers, models_dir, worker_stt, worker_llm, \
+                 wait_for_memory, require_sandbox, fallback";
     let told = refusal(from_file("[supervisor]\nstt = 'demo'\n\ntreads = 4\n"));
     let expected = "/conf/config.toml:4: supervisor.treads is not a setting, did you mean threads?";
     assert_eq!(told, format!("{expected}; {known} are allowed"));

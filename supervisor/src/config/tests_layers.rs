@@ -99,6 +99,7 @@ fn arguments_lie_over_everything() {
     let arguments = Arguments {
         stt: Some("a".into()),
         llm: Some("b".into()),
+        vad: Some("energy".into()),
         language: Some("en".to_owned()),
         threads: Some(1),
         device: Some(Device::Cpu),
@@ -119,7 +120,8 @@ fn arguments_lie_over_everything() {
         .filter(|shown| matches!(shown.source, Source::Argument(_)))
         .map(|shown| shown.source.to_string())
         .collect();
-    let expected = ["--memory-report", "--stt", "--llm", "--language", "--threads", "--device", "--gpu-layers"];
+    let expected =
+        ["--memory-report", "--stt", "--llm", "--vad", "--language", "--threads", "--device", "--gpu-layers"];
     let expected = expected.into_iter().chain(["--wait-for-memory", "--require-sandbox"]);
     assert_eq!(options, expected.map(|option| format!("argument {option}")).collect::<Vec<_>>());
     // What no argument speaks of stays.

@@ -34,6 +34,8 @@ pub enum Notice {
     ParametersChanged { before: Option<String>, now: Option<String> },
     #[error("starting over: the earlier run was told otherwise how to write (--translate, --prompt, --beam, --words)")]
     OptionsChanged,
+    #[error("starting over: the earlier run told speech from silence by another voice detector (--vad)")]
+    DetectorChanged,
     #[error("starting over: the earlier run cut the recording by rule {found}, this program uses rule {ours}")]
     WindowRuleChanged { found: u32, ours: u32 },
     #[error("the summary starts over: the earlier run used another model ({before}; now {now})")]
@@ -80,6 +82,9 @@ fn difference(before: &Header, now: &Header) -> Option<Notice> {
     let (was, is) = (&before.parameters, &now.parameters);
     if was.window_rule != is.window_rule {
         return Some(Notice::WindowRuleChanged { found: was.window_rule, ours: is.window_rule });
+    }
+    if was.vad != is.vad {
+        return Some(Notice::DetectorChanged);
     }
     if was.language != is.language {
         return Some(Notice::ParametersChanged { before: was.language.clone(), now: is.language.clone() });
@@ -136,6 +141,7 @@ mod tests {
         assert_eq!(changed(to_base), over(model));
         let rule = Notice::WindowRuleChanged { found: 1, ours: 7 };
         assert_eq!(changed(|now| now.parameters.window_rule = 7), over(rule));
+        assert_eq!(changed(|now| now.parameters.vad = Some(now.audio.sha256)), over(Notice::DetectorChanged));
         let language = Notice::ParametersChanged { before: Some("en".to_owned()), now: None };
         assert_eq!(language.to_string(), "starting over: the earlier run was for another language (en; now not given)");
         assert_eq!(changed(|now| now.parameters.language = None), over(language));

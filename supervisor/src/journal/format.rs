@@ -7,7 +7,7 @@ use super::record::Record;
 use super::storage::{Storage, read_fully};
 
 /// Raised with every change to what a record holds.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// Not text, and spoiled by anything that treats it as text.
 const MAGIC: [u8; 8] = *b"\x89MCJ\r\n\x1a\n";

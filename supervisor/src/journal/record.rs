@@ -81,16 +81,26 @@ pub struct Parameters {
     pub prompt: Option<Digest>,
     pub beam: Option<u8>,
     pub words: bool,
+    /// Of the voice detector's file; `None` is the level of the sound.
+    pub vad: Option<Digest>,
     /// Version of the rule that cuts windows.
     pub window_rule: u32,
 }
 
 impl Parameters {
-    /// With the window rule of this build.
+    /// With the window rule of this build and without a voice detector.
     pub fn new(language: Option<String>, options: &SpeechOptions) -> Self {
         let SpeechOptions { translate, prompt, beam, words } = options;
         let prompt = prompt.as_ref().map(|prompt| digest([prompt.0.as_str()]));
-        Self { language, translate: *translate, prompt, beam: *beam, words: *words, window_rule: WINDOW_RULE }
+        Self {
+            language,
+            translate: *translate,
+            prompt,
+            beam: *beam,
+            words: *words,
+            vad: None,
+            window_rule: WINDOW_RULE,
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::Bytes;
 use crate::models::gguf::LlmShape;
 use crate::models::tensor::TensorType;
+use crate::models::vad::Detector;
 use crate::models::whisper::WhisperShape;
 
 /// What a set-up takes.
@@ -57,6 +58,18 @@ impl Need {
     /// A need of which only the size is known, as that of the named models.
     pub fn of_total(total: Bytes) -> Self {
         Self { cost: total, parts: Parts { weights: total, ..Parts::default() }, ..Self::default() }
+    }
+}
+
+impl Add for Need {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            cost: self.cost + other.cost,
+            mapped: self.mapped + other.mapped,
+            gpu: self.gpu + other.gpu,
+            parts: self.parts + other.parts,
+        }
     }
 }
 
@@ -175,6 +188,21 @@ pub fn stt_need(shape: &WhisperShape, beams: Option<u8>, on_gpu: bool) -> Need {
     }
     let parts = Parts { weights, context, compute: graphs + host + work, overhead };
     Need { cost: parts.total(), mapped: Bytes(0), gpu: Bytes(0), parts }
+}
+
+/// What a voice detector takes beside a speech model. All have one shape, so it is the same for all.
+pub fn detector_need(detector: &Detector) -> Need {
+    /// The file's length, less its names.
+    const WEIGHTS: Bytes = Bytes(884_230);
+    /// Room for its graph's notes, which whisper.cpp makes as for any other, and a chunk with its lead-in; measured.
+    const REST: Bytes = Bytes::kib(3_400);
+    match detector {
+        Detector::Energy => Need::default(),
+        Detector::Silero(_) => {
+            let parts = Parts { weights: WEIGHTS, compute: REST, ..Parts::default() };
+            Need { cost: parts.total(), parts, ..Need::default() }
+        }
+    }
 }
 
 mod summary {

@@ -5,6 +5,7 @@ pub mod header;
 pub mod named;
 pub mod shape;
 pub mod tensor;
+pub mod vad;
 mod walk;
 pub mod whisper;
 

@@ -149,6 +149,7 @@ mod tests {
                 model_name: "small".into(),
                 model_path: "/models/small.bin".into(),
                 model_requested: "medium".into(),
+                vad: "energy".into(),
                 models: vec![ModelStretch { model_name: "small".into(), from: 0.0, to: 4.0 }],
             },
             speakers: Some(vec![Speaker { id: 1, label: "Speaker 2".into() }]),

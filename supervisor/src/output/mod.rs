@@ -106,6 +106,9 @@ pub struct SttUsed {
     pub model_path: String,
     #[serde(default)]
     pub model_requested: String,
+    /// What told where somebody speaks: `silero` or `energy`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub vad: String,
     /// Which model wrote which stretch, after a change in mid-recording; empty when one model wrote everything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<ModelStretch>,

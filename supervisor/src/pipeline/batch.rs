@@ -102,7 +102,10 @@ pub(super) async fn run(
 
 /// Whether workers that serve one can serve the other.
 fn is_alike(one: &Job, other: &Job) -> bool {
-    (&one.stt, &one.llm, one.threads, one.resources) == (&other.stt, &other.llm, other.threads, other.resources)
+    fn of(job: &Job) -> impl PartialEq {
+        (&job.stt, &job.llm, &job.vad, job.threads, job.resources)
+    }
+    of(one) == of(other)
 }
 
 /// Begins with one that was looked at, and opens its journal; what fails here is closed at once.

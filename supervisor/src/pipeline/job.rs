@@ -7,6 +7,7 @@ use super::admission::Wish;
 use crate::config::Device;
 use crate::journal::Resume;
 use crate::models::Model;
+use crate::models::vad::Detector;
 use crate::output::Format;
 use crate::service::SpeechOptions;
 
@@ -16,6 +17,8 @@ pub struct Job {
     pub audio: PathBuf,
     pub stt: Model,
     pub llm: Option<Model>,
+    /// What tells where somebody speaks; [`Detector::choose`] looks for a file as the program does.
+    pub vad: Detector,
     /// Folder for the outputs; beside the recording when not given.
     pub output_dir: Option<PathBuf>,
     pub formats: Vec<Format>,
@@ -72,6 +75,7 @@ impl Job {
             audio: audio.into(),
             stt,
             llm: None,
+            vad: Detector::Energy,
             output_dir: None,
             formats: Format::DEFAULT.to_vec(),
             language: None,

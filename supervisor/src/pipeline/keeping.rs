@@ -168,14 +168,17 @@ fn cause(error: &dyn std::error::Error) -> String {
     error.source().map(|cause| format!(" ({cause})")).unwrap_or_default()
 }
 
-/// The header for a recording, a speech model and how to write.
+/// The header for a recording, a speech model, a voice detector and how to write.
 ///
 /// # Errors
-/// Either file cannot be read.
+/// A file cannot be read.
 pub(super) fn header(audio: &Path, job: &Job) -> std::io::Result<Header> {
     Ok(Header {
         audio: fingerprint(audio)?,
         stt: ModelIdentity::new(&job.stt, fingerprint(&job.stt.path)?),
-        parameters: Parameters::new(job.language.clone(), &job.speech),
+        parameters: Parameters {
+            vad: job.vad.file().map(fingerprint).transpose()?.map(|file| file.sha256),
+            ..Parameters::new(job.language.clone(), &job.speech)
+        },
     })
 }

@@ -47,6 +47,7 @@ use crate::event::{Event, EventSink, Phase};
 use crate::exit_code::ExitCode;
 use crate::input;
 use crate::journal::{self, Journal};
+use crate::memory::estimate::detector_need;
 use crate::memory::{Bytes, Ledger, MemoryPolicy, read_own, saved};
 use crate::models::{Model, header};
 use crate::output::{self, OutputNames, Transcript};
@@ -57,6 +58,7 @@ use crate::registry::Registration;
 use crate::service::Host;
 use crate::stop::Stop;
 use crate::worker::Deadlines;
+use admission::Candidate;
 pub use builder::Builder;
 pub use job::{Exact, Job, Resources, SummarizeJob, default_threads, useful_threads};
 use keeping::Keeping;
@@ -235,7 +237,7 @@ impl Supervisor {
         }
     }
 
-    /// Everything that can be known before a process is started: the recording's first bytes, both models'
+    /// Everything that can be known before a process is started: the recording's first bytes, the models'
     /// headers, both programs, the folder for the outputs.
     ///
     /// # Errors
@@ -243,6 +245,7 @@ impl Supervisor {
     pub fn check(&self, job: &Job) -> Result<OutputNames, JobError> {
         input::check_audio(&job.audio)?;
         header::check(&job.stt.path, WorkerKind::Stt)?;
+        job.vad.check()?;
         self.programs.find(WorkerKind::Stt)?;
         if let Some(llm) = &job.llm {
             header::check(&llm.path, WorkerKind::Llm)?;
@@ -369,11 +372,14 @@ fn speech_rungs(run: &Run, job: &Job) -> Result<Rungs, JobError> {
     let requested = Model { path: absolute(&job.stt.path), ..job.stt.clone() };
     rungs::of(Phase::Stt, &requested, &run.host.memory, job.resources.wish(), |model| {
         let candidates = rungs::speech(&model, job.speech.beam, job.resources.is_on_gpu())?;
-        // What is remembered was measured without beams.
-        if job.speech.beam.is_some() {
-            return Ok(candidates);
-        }
-        Ok(candidates.into_iter().map(|candidate| run.calibrated(candidate, None)).collect())
+        let detector = detector_need(&job.vad);
+        // What is remembered was measured without beams, and perhaps without a detector.
+        let is_usual = job.speech.beam.is_none();
+        let known = candidates.into_iter().map(|candidate| {
+            let candidate = if is_usual { run.calibrated(candidate, None) } else { candidate };
+            Candidate { need: candidate.need + detector, ..candidate }
+        });
+        Ok(known.collect())
     })
 }
 

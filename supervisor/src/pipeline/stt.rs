@@ -25,6 +25,7 @@ use crate::errors::JobError;
 use crate::event::{Event, EventSink, Phase, ProgressUnit};
 use crate::journal::{Gap, ModelUsed, Progress, Record, SttDone, Window};
 use crate::models::Model;
+use crate::models::vad::Detector;
 use crate::output::text::clock;
 use crate::output::{self, Format, ModelStretch, OutputNames, Stretch, SttUsed, Transcript};
 use crate::restart::RestartLimits;
@@ -72,6 +73,10 @@ impl Desk {
             let Candidate { model, on_gpu, .. } = rungs.current();
             let mut service = SttService::new(run.host.clone(), model.clone(), job.audio.clone(), job.threads);
             service.set_recordings(audio.clone());
+            service.set_detector(match &job.vad {
+                Detector::Silero(path) => Detector::Silero(absolute(path)),
+                Detector::Energy => Detector::Energy,
+            });
             service.set_yields(rungs.yields(&run.host.memory));
             // Where no device was asked for, the worker computes where it was built to.
             service.set_cpu_only(job.resources.device.is_some() && !on_gpu);
@@ -189,7 +194,7 @@ async fn start_early(successor: Option<LlmService>) -> Option<LlmService> {
 /// Every window is done: the transcript goes to the disk.
 fn settle(run: &mut Run, job: &Job, names: &OutputNames, listener: Listener<'_>) -> Result<Material, JobError> {
     let resumed_at = listener.resumed_at;
-    let (transcript, keeping) = listener.finish(&job.stt);
+    let (transcript, keeping) = listener.finish(job);
     tell_findings(run, keeping, &transcript);
     run.write(&render(&transcript, &job.formats, names))?;
     run.heard = Some(Heard::of(&transcript, resumed_at));
@@ -403,7 +408,8 @@ impl<'run> Listener<'run> {
         self.keeping.keep(Record::SttDone(SttDone::from(output))).map_err(JobError::Account)
     }
 
-    fn finish(mut self, model: &Model) -> (Transcript, &'run mut Keeping) {
+    fn finish(mut self, job: &Job) -> (Transcript, &'run mut Keeping) {
+        let model = &job.stt;
         let progress = &self.keeping.progress;
         if let Some(done) = &progress.stt_done {
             self.transcript.sample_rate = done.sample_rate;
@@ -416,7 +422,8 @@ impl<'run> Listener<'run> {
             engine: std::mem::take(&mut self.engine),
             model_name: last.name,
             model_path: last.path,
-            model_requested: model.requested.clone(),
+            model_requested: job.stt.requested.clone(),
+            vad: job.vad.name().to_owned(),
             models: stretches(progress, self.transcript.duration),
         };
         let gap = |gap: &Gap| Stretch { start: gap.start, end: gap.end, reason: gap.reason.clone(), suspect: false };

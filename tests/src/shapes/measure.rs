@@ -41,10 +41,23 @@ const ANSWER: u32 = 4;
 /// # Panics
 /// When the worker does not do its part; here and below.
 pub fn speech(program: &Path, model: &Path, audio: &Path, threads: u16, exact_tokens: Option<u32>) -> Peaks {
-    let mut worker = Worker::<Stt>::start(program, &[model, audio]);
+    speech_by(program, model, None, audio, threads, exact_tokens)
+}
+
+/// The same with a voice detector.
+pub fn speech_by(
+    program: &Path,
+    model: &Path,
+    vad: Option<&Path>,
+    audio: &Path,
+    threads: u16,
+    exact_tokens: Option<u32>,
+) -> Peaks {
+    let readable: Vec<&Path> = [model, audio].into_iter().chain(vad).collect();
+    let mut worker = Worker::<Stt>::start(program, &readable);
     worker.say(&ToWorker::Plan(()));
     worker.hear(|message| matches!(message, FromWorker::Planned(())).then_some(()));
-    worker.say(&ToWorker::Load(SttLoad { model: model.into(), threads, gpu: false }));
+    worker.say(&ToWorker::Load(SttLoad { model: model.into(), threads, gpu: false, vad: vad.map(WirePath::from) }));
     worker.hear(|message| matches!(message, FromWorker::Loaded(_)).then_some(()));
     let loaded = worker.watch.now();
     let job = SttJob { language: Some("en".to_owned()), exact_tokens, ..SttJob::new(audio) };

@@ -131,6 +131,10 @@ pub(crate) struct RunArgs {
     /// Summary model: a GGUF file, or `demo`
     #[arg(long, value_name = "MODEL", conflicts_with = "no_summary")]
     pub(crate) llm: Option<PathBuf>,
+    /// What tells speech from silence: Silero's voice detector in ggml format, or `energy` [default: a file
+    /// ggml-silero-v*.bin beside the speech model or in models_dir, else energy]
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) vad: Option<PathBuf>,
     /// Only transcribe
     #[arg(long)]
     pub(crate) no_summary: bool,

@@ -28,6 +28,7 @@ use meetcap_supervisor::input::read_prompt;
 use meetcap_supervisor::journal::Resume;
 use meetcap_supervisor::memory::MemoryPolicy;
 use meetcap_supervisor::models::find;
+use meetcap_supervisor::models::vad::Detector;
 use meetcap_supervisor::output::{Format, OutputNames};
 use meetcap_supervisor::service::SpeechOptions;
 use meetcap_supervisor::{
@@ -161,12 +162,14 @@ async fn run(args: RunArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
     let models = Arguments {
         stt: args.stt.clone(),
         llm: args.llm.clone(),
+        vad: args.vad.clone(),
         language: args.language.clone(),
         ..Arguments::default()
     };
     let setup = Setup::new(&args.memory, &args.common, models)?;
     let own = &setup.config.supervisor;
     let stt = setup.model(own.stt.as_deref(), Wanted::Speech)?;
+    let vad = Detector::choose(own.vad.as_deref(), &stt.path, own.models_dir.as_deref());
     let llm = if args.no_summary { None } else { Some(setup.model(own.llm.as_deref(), Wanted::Summary)?) };
     refuse_clashes(&args.audio, args.output.as_deref())?;
     let prompt = args.prompt.as_deref().map(read_prompt).transpose();
@@ -176,6 +179,7 @@ async fn run(args: RunArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
         audio: audio.clone(),
         stt: stt.clone(),
         llm: llm.clone(),
+        vad: vad.clone(),
         output_dir: args.output.clone(),
         formats: unique(&args.format),
         language: own.language.clone(),
