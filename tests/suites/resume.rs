@@ -9,8 +9,10 @@ use std::time::Duration;
 use meetcap_tests::bins;
 use meetcap_tests::case::{ALL, Case, JOURNAL, TRANSCRIPT};
 use meetcap_tests::fake::window_text;
-use meetcap_tests::room::names;
+use meetcap_tests::rng::Rng;
+use meetcap_tests::room::{Room, names};
 use meetcap_tests::run::{Finished, Invocation, of_kind};
+use meetcap_tests::shapes::silero::{self, Hears};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -22,8 +24,11 @@ fn whole_text() -> String {
 
 /// A case that was interrupted when windows 0 to 2 were done.
 fn interrupted() -> Case {
-    let case = Case::new();
-    let running = case.events("windows: 5\nstt window 3: hang").start();
+    interrupt(Case::new(), &[])
+}
+
+fn interrupt(case: Case, options: &[&str]) -> Case {
+    let running = case.events("windows: 5\nstt window 3: hang").args(options).start();
     running.event(|event| event["event"] == "segment" && event["id"] == 2);
     running.signal(Signal::SIGINT);
     let _ = running.finish().expect_code(130);
@@ -156,6 +161,30 @@ fn the_same_model_under_another_name_is_the_same_model() {
 fn another_language_starts_over() {
     let case = interrupted();
     starts_over(&case, case.events("windows: 5").args(["--language", "de"]), "another language");
+}
+
+#[test]
+fn another_voice_detector_starts_over() {
+    let room_of_detectors = |room: &Room| {
+        for (name, seed) in [("one.bin", 1), ("copy.bin", 1), ("two.bin", 2)] {
+            silero::write(&room.path(name), Hears::Anything, &mut Rng::new(seed)).expect("room on the disk");
+        }
+    };
+    let with = |case: &Case, name| case.events("windows: 5").args(["--vad", name]);
+    let case = interrupted();
+    room_of_detectors(&case.room);
+    starts_over(&case, with(&case, "one.bin"), "voice detector");
+    for (other, goes_on) in [("two.bin", false), ("energy", false), ("copy.bin", true)] {
+        let case = Case::new();
+        room_of_detectors(&case.room);
+        let case = interrupt(case, &["--vad", "one.bin"]);
+        if goes_on {
+            let _ = with(&case, other).run().expect_code(0);
+            assert_eq!(case.log().windows("stt"), [3, 4], "the same detector under another name");
+        } else {
+            starts_over(&case, with(&case, other), "voice detector");
+        }
+    }
 }
 
 #[test]

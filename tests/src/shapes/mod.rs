@@ -14,6 +14,7 @@
 pub mod gguf;
 #[cfg(target_os = "linux")]
 pub mod measure;
+pub mod silero;
 pub mod weights;
 pub mod whisper;
 

@@ -184,9 +184,18 @@ fn blocks(bytes: &mut [u8], kind: WeightType, change: impl FnMut(&mut [u8])) {
     bytes.chunks_exact_mut(kind.block_bytes()).for_each(change);
 }
 
+/// A number as the bits of a half float, rounded towards zero; what is too small is zero.
+pub fn signed_half(value: f64) -> u16 {
+    let size = value.abs();
+    let sign = u16::from(value < 0.0) << 15;
+    if size < SUBNORMAL { sign } else { sign | half(size) }
+}
+
+/// The smallest half float above zero.
+const SUBNORMAL: f64 = 1.0 / 16_777_216.0;
+
 /// A small positive number as the bits of a half float, rounded down.
 fn half(value: f64) -> u16 {
-    const SUBNORMAL: f64 = 1.0 / 16_777_216.0;
     assert!((SUBNORMAL..65_504.0).contains(&value), "{value} is no half float above zero");
     let exponent = value.log2().floor();
     if exponent < -14.0 {
@@ -215,7 +224,9 @@ mod tests {
         for value in [1.0, 0.5, 0.3, 1.0 / 74.0 / 64.0, 6e-5, 3e-6, 100.0] {
             let back = unhalf(half(value));
             assert!(back <= value && back > value * 0.95, "{value} became {back}");
+            assert_eq!((unhalf(signed_half(-value)), unhalf(signed_half(value))), (-back, back));
         }
+        assert_eq!((signed_half(0.0), signed_half(1e-9)), (0, 0));
     }
 
     #[test]
