@@ -84,7 +84,7 @@ fn the_transcript_has_the_promised_fields_in_the_promised_order() {
     let text = room.text("talk.transcript.json");
     let top = ["audio_path", "sample_rate", "language", "segments", "duration", "stt"];
     assert_eq!(keys_at(&text, 1), top);
-    assert_eq!(keys_at(&text, 2), ["engine", "model_name", "model_path", "model_requested"]);
+    assert_eq!(keys_at(&text, 2), ["engine", "model_name", "model_path", "model_requested", "vad"]);
     assert_eq!(keys_at(&text, 3), ["id", "start", "end", "text", "speaker_id", "confidence"]);
     let transcript: Value = serde_json::from_str(&text).expect("JSON");
     let audio = Path::new(transcript["audio_path"].as_str().expect("a path"));

@@ -2,7 +2,7 @@
 //! benchmarks `pair` and `oneshot` compare the supervisor with it.
 //!
 //! ```text
-//! bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone]
+//! bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone | parallel STATES]
 //! ```
 //!
 //! Prints `loaded`, decodes the recording (16 bits, one channel, 16 kHz) in windows of at most 29.5 s with so many tokens
@@ -12,20 +12,24 @@
 //! With `whole` the recording is given to the engine in one call instead, which walks through it in windows of 30 s with
 //! so many tokens each and hands every window the text before it, as it does by itself; with `whole-alone` it does not
 //! hand it on.
+//!
+//! With `parallel` so many states share the weights, and each takes the next window that nobody has taken, with so many
+//! threads of its own.
 
 #[path = "../src/exact.rs"]
 mod exact;
 
 use std::error::Error;
 use std::io::Read;
+use std::sync::Mutex;
 
-use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters};
+use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
 
 /// Samples of the longest window.
 const WINDOW: usize = 59 * 16_000 / 2;
 /// Of a WAV file without extras.
 const HEAD: usize = 44;
-const USAGE: &str = "usage: bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone]";
+const USAGE: &str = "usage: bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone | parallel STATES]";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,7 +38,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut parameters = WhisperContextParameters::new();
     parameters.use_gpu(false);
     let context = WhisperContext::new_with_params(model, parameters)?;
-    let mut state = context.create_state()?;
+    let states = match how {
+        [how, states] if how == "parallel" => states.parse()?,
+        _ => 1,
+    };
+    let mut states = (0..states).map(|_| context.create_state()).collect::<Result<Vec<_>, _>>()?;
     println!("loaded");
 
     let mut parameters = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
@@ -49,6 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let samples = samples(recording)?;
     let window = match how {
         [] => WINDOW,
+        [how, _] if how == "parallel" => WINDOW,
         [how] if how == "whole" => samples.len(),
         [how] if how == "whole-alone" => {
             parameters.set_n_max_text_ctx(0);
@@ -56,12 +65,27 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         _ => return Err(USAGE.into()),
     };
-    for window in samples.chunks(window) {
-        state.full(parameters.clone(), window)?;
+    let windows = Mutex::new(samples.chunks(window));
+    let work = |state: &mut WhisperState| {
+        // The lock is held while a window is taken, not while it is decoded.
+        while let Some(window) = windows.lock().ok().and_then(|mut windows| windows.next()) {
+            state.full(parameters.clone(), window)?;
+        }
+        Ok::<_, WhisperError>(())
+    };
+    match &mut states[..] {
+        [state] => work(state)?,
+        states => std::thread::scope(|scope| {
+            let at_work: Vec<_> = states.iter_mut().map(|state| scope.spawn(|| work(state))).collect();
+            at_work
+                .into_iter()
+                .try_for_each(|thread| thread.join().map_err(|_| "a thread panicked")?.map_err(Box::from))
+        })
+        .map_err(|error: Box<dyn Error>| error)?,
     }
     println!("done");
     std::io::stdin().read_to_end(&mut Vec::new())?;
-    drop((state, context));
+    drop((states, context));
     Ok(())
 }
 

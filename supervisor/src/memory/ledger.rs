@@ -129,8 +129,8 @@ pub struct PhaseRecord {
     pub engine: Option<String>,
     pub device: Option<String>,
     /// What told where somebody speaks: `silero` or `energy`. Left out for summaries.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vad: Option<&'static str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vad: Option<Cow<'static, str>>,
     pub pid: Option<u32>,
     pub sandbox: String,
     /// Seconds: from spawn to loaded.
@@ -217,7 +217,7 @@ impl PhaseRecord {
             model_path: model.path.to_string_lossy().into_owned(),
             engine: facts.report.as_ref().map(|report| report.engine.clone()),
             device: facts.report.as_ref().map(|report| report.device.clone()),
-            vad: facts.vad,
+            vad: facts.vad.map(Cow::Borrowed),
             pid: facts.pid,
             sandbox: describe(facts.sandbox.as_ref()),
             load_seconds: facts.load.as_secs_f64(),

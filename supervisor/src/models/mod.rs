@@ -67,6 +67,10 @@ fn listed(path: PathBuf) -> Option<Listed> {
         header::ModelFormat::WhisperGgml => Phase::Stt,
         header::ModelFormat::Gguf { .. } => Phase::Llm,
     };
+    // It starts as a speech model does.
+    if phase == Phase::Stt && vad::Detector::Silero(path.clone()).check().is_ok() {
+        return None;
+    }
     let bytes = Bytes(std::fs::metadata(&path).ok()?.len());
     Some(Listed { name: Model::from_path(&path).name, path, phase, bytes })
 }

@@ -48,7 +48,7 @@ use crate::exit_code::ExitCode;
 use crate::input;
 use crate::journal::{self, Journal};
 use crate::memory::estimate::detector_need;
-use crate::memory::{Bytes, Ledger, MemoryPolicy, read_own, saved};
+use crate::memory::{Bytes, Ledger, MemoryPolicy, Thresholds, read_own, saved};
 use crate::models::{Model, header};
 use crate::output::{self, OutputNames, Transcript};
 use crate::permit::LoadGate;
@@ -90,7 +90,8 @@ impl RunReport {
     /// Of a job that was never begun.
     pub(crate) fn not_begun(subject: &Path, error: JobError) -> Self {
         let exit_code = ExitCode::of(&error);
-        let mut ledger = Ledger::new(subject.to_string_lossy().into_owned(), timestamp(&ZonedDateTime::now()));
+        let (path, now) = (subject.to_string_lossy().into_owned(), timestamp(&ZonedDateTime::now()));
+        let mut ledger = Ledger::new(path, now, Thresholds::default());
         ledger.exit_code = Some(exit_code.code());
         ledger.outcome = Some(exit_code.outcome());
         ledger.error = Some(error.to_string());

@@ -36,6 +36,7 @@ pub(super) fn phase(phase: Phase) -> PhaseRecord {
         model_path: "/models/small.bin".to_owned(),
         engine: Some("engine".to_owned()),
         device: Some("cpu".to_owned()),
+        vad: None,
         pid: Some(pid(phase)),
         sandbox: "none: not yet".to_owned(),
         load_seconds: 1.25,

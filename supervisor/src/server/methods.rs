@@ -20,6 +20,7 @@ use crate::exit_code::ExitCode;
 use crate::input::parse_language;
 use crate::journal::Resume;
 use crate::memory::{read_own, read_system};
+use crate::models::vad::Detector;
 use crate::models::{self, Model, named};
 use crate::output::Format;
 use crate::pipeline::{Job, Resources, SummarizeJob, Supervisor};
@@ -125,8 +126,11 @@ impl Desk {
         if asked.beam.is_some_and(|beam| !(1..=MOST_BEAMS).contains(&beam)) {
             return Err(RpcError::params(format!("`beam` has to be between 1 and {MOST_BEAMS}")));
         }
+        let stt = self.model(asked.stt.as_deref(), settings.stt.as_deref(), Phase::Stt)?;
+        let wish = asked.vad.as_deref().or(settings.vad.as_deref());
         let job = Job {
-            stt: self.model(asked.stt.as_deref(), settings.stt.as_deref(), Phase::Stt)?,
+            vad: Detector::choose(wish, &stt.path, settings.models_dir.as_deref()),
+            stt,
             audio: absolute(&asked.audio_path),
             llm,
             output_dir: asked.output_dir.as_deref().map(absolute),

@@ -58,6 +58,7 @@ pub struct Settings {
     pub has_demo: bool,
     pub stt: Option<PathBuf>,
     pub llm: Option<PathBuf>,
+    pub vad: Option<PathBuf>,
     pub language: Option<String>,
     pub threads: u16,
     pub resources: Resources,

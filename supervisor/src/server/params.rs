@@ -44,6 +44,8 @@ pub struct Submit {
     pub stt: Option<PathBuf>,
     /// The same for the summary.
     pub llm: Option<PathBuf>,
+    /// A voice detector's file, or `energy`; as configured, else beside the speech model when left out.
+    pub vad: Option<PathBuf>,
     #[serde(default)]
     pub no_summary: bool,
     /// Beside the recording when left out.

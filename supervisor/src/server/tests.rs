@@ -18,6 +18,7 @@ fn server() -> Server {
         has_demo: false,
         stt: None,
         llm: None,
+        vad: None,
         language: None,
         threads: 1,
         resources: Resources::default(),

@@ -16,6 +16,8 @@ mod meetings;
 #[cfg(target_os = "linux")]
 mod oneshot;
 #[cfg(target_os = "linux")]
+mod parallel;
+#[cfg(target_os = "linux")]
 mod supervised;
 
 #[cfg(not(target_os = "linux"))]
@@ -27,7 +29,8 @@ fn main() {
 fn main() -> std::process::ExitCode {
     use meetcap_tests::parts;
 
-    const PARTS: [parts::Part; 2] = [("meetings", meetings::measure), ("oneshot", oneshot::measure)];
+    const PARTS: [parts::Part; 3] =
+        [("meetings", meetings::measure), ("oneshot", oneshot::measure), ("parallel", parallel::measure)];
 
     let arguments = parts::arguments();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {

@@ -58,7 +58,7 @@ options:
   --no-install    only check what is there; name what is missing and stop
   --out FILE      where `picture` goes; supervisor/docs/memory.svg when not given
   --part NAME     what `bench` measures: start, memory, orphans or stop; pair, release, refusal, oom, estimate or
-                  sampling; meetings or oneshot; may be repeated; all when not given
+                  sampling; meetings, oneshot or parallel; may be repeated; all when not given
   --kills N       how often `soak` kills; 1000 when not given
   --seed S        what `soak` draws from; printed when not given
   --minutes M     after which `soak` ends, with fewer kills

@@ -37,7 +37,7 @@ const BENCHMARKS: [Benchmark; 3] = [
 
 const RECORDINGS: Benchmark = Benchmark {
     name: "recordings",
-    parts: &["meetings", "oneshot"],
+    parts: &["meetings", "oneshot", "parallel"],
     packages: &[WORKERS[0], WORKERS[1], SUPERVISOR, "meetcap-tests"],
     examples: &[(WORKERS[0], "bare-stt")],
 };

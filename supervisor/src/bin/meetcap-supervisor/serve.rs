@@ -21,6 +21,7 @@ pub(crate) async fn run(args: ServeArgs, stop: &Stop) -> Result<ExitCode, Refusa
         has_demo: cfg!(feature = "demo"),
         stt: own.stt.clone(),
         llm: own.llm.clone(),
+        vad: own.vad.clone(),
         language: own.language.clone(),
         threads: setup.threads(),
         resources: setup.resources(),
