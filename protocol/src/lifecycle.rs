@@ -20,6 +20,7 @@ use thiserror::Error;
 
 /// Where a model is between nothing and in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LifecycleState {
     Unloaded,

@@ -18,8 +18,9 @@ use crate::models::header::ModelError;
 use crate::output::OutputError;
 use crate::worker::{ExitClass, StartError, WorkerExit};
 
-/// Whose move it is.
+/// Whose move it is. Later versions may add to these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorClass {
@@ -31,14 +32,17 @@ pub enum ErrorClass {
     Internal,
 }
 
-/// What a caller can sensibly do.
+/// What a caller can sensibly do. Later versions may add to these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Advice {
+    /// The same again, later.
     RetrySame,
     /// Only with a smaller model or context.
     RetrySmaller,
+    /// The same again would fail the same way.
     GiveUp,
 }
 

@@ -22,9 +22,12 @@ pub const EVENT_VERSION: u32 = 1;
 
 /// A phase's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
+    /// Speech to text.
     Stt,
+    /// The summary.
     Llm,
 }
 
@@ -48,97 +51,131 @@ impl fmt::Display for Phase {
 
 /// The unit of a progress report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ProgressUnit {
     /// Seconds of audio.
     Seconds,
+    /// Tokens of the model.
     Tokens,
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     Done,
     Failed,
+    /// Cancelled or stopped; what was done is kept for the next run, where it can be.
     Interrupted,
 }
 
 /// What was decided on a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     Admit,
+    /// Something smaller is loaded instead.
     Fallback,
+    /// There is not enough memory yet.
     Wait,
+    /// The phase is not started.
     Refuse,
+    /// It does not fit, and is loaded because that was asked for.
     Forced,
 }
 
-/// One thing that happened.
+/// One thing that happened. Later versions may add events: a client passes over those that it does not know.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(transform = crate::schema::open))]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
+    /// The first event of a run.
     RunStarted {
+        /// The recording or transcript.
         audio_path: String,
+        /// The speech model; null where only a summary is made.
         stt: Option<String>,
+        /// The summary model; null where none is made.
         llm: Option<String>,
         output_dir: String,
     },
+    /// A worker has come into another state.
     State {
         phase: Phase,
         state: LifecycleState,
+        /// Process id of the worker.
         pid: u32,
     },
+    /// How much of a model is loaded.
     LoadProgress {
         phase: Phase,
         /// Between 0 and 1.
         fraction: f64,
     },
+    /// How much of a phase is done.
     Progress {
         phase: Phase,
+        /// In `unit`.
         done: f64,
+        /// In `unit`; null where it is not known beforehand.
         total: Option<f64>,
         unit: ProgressUnit,
     },
+    /// A stretch of speech in writing.
     Segment {
+        /// From 0.
         id: u64,
+        /// Seconds from the start of the recording.
         start: f64,
+        /// Seconds from the start of the recording.
         end: f64,
         text: Spoken,
+        /// Between 0 and 1; null where the engine does not tell.
         confidence: Option<f32>,
     },
-    SummaryDelta {
-        text: Spoken,
-    },
+    /// The next piece of what the summary model writes.
+    SummaryDelta { text: Spoken },
     /// The decision on a load.
     Admission {
         phase: Phase,
         /// What was asked for.
         model: String,
+        /// Memory that it will need.
         needed_bytes: Bytes,
         /// What may be taken of the bound that decides.
         available_bytes: Bytes,
+        /// The bound that decides.
         limit_bytes: Bytes,
         decision: Decision,
         /// What the decision is about.
         model_used: String,
     },
+    /// Memory of a worker now, several times a second.
     Memory {
         phase: Phase,
+        /// Process id of the worker.
         pid: u32,
+        /// Heap, stacks and other private memory in RAM: what has to come back.
         anonymous_bytes: Bytes,
+        /// Pages of mapped files in RAM, which the system takes back when it likes.
         file_backed_bytes: Bytes,
+        /// Resident set: both together.
         rss_bytes: Bytes,
+        /// Held on graphics processors, where a driver tells.
         gpu_bytes: Bytes,
-        /// Of the tightest bound.
+        /// Memory that can still be had. Of the tightest bound.
         system_available_bytes: Bytes,
         /// Share of the last ten seconds in which some task waited for memory; null where the kernel does not tell.
         pressure_percent: Option<f64>,
     },
     /// Memory of the whole process tree at a moment that the specification names.
     Checkpoint {
+        /// `start`, `stt_loaded`, `stt_unloaded`, `llm_loaded`, `llm_unloaded` or `end`.
         name: &'static str,
         #[serde(flatten)]
         usage: MemoryUsage,
@@ -148,6 +185,7 @@ pub enum Event {
         phase: Phase,
         from: String,
         to: String,
+        /// For people.
         reason: String,
     },
     /// How a worker's memory came back.
@@ -156,21 +194,33 @@ pub enum Event {
         #[serde(flatten)]
         release: Release,
     },
+    /// Something that somebody should know, and that ends nothing.
     Warning {
+        /// For programs, such as `events_missed`; later versions may add to them.
         code: &'static str,
+        /// For people.
         message: String,
     },
+    /// A worker process has ended.
     WorkerExit {
         phase: Phase,
+        /// Process id that it had.
         pid: u32,
+        /// `clean`, or what it died of.
         class: String,
+        /// The signal that ended it; null where none did.
         signal: Option<i32>,
+        /// Its exit code; null where a signal ended it.
         code: Option<i32>,
+        /// Highest cost: anonymous, swapped and GPU memory together.
         peak_bytes: Bytes,
     },
+    /// The last event of a run.
     RunFinished {
         outcome: Outcome,
+        /// The code that the command line ends with.
         exit_code: u8,
+        /// Files that were written.
         outputs: Vec<PathBuf>,
     },
 }
@@ -207,14 +257,16 @@ impl Event {
 
 /// An event with its version and time, as it is written out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Stamped {
-    /// [`EVENT_VERSION`].
+    /// Version of the events' shape: [`EVENT_VERSION`]. A client that knows another should not go on.
+    #[cfg_attr(test, schemars(extend("const" = EVENT_VERSION)))]
     pub v: u32,
     /// Milliseconds since the start of the run.
     pub t_ms: u64,
-    /// Which recording of a batch this is about, from 0 in the order in which they were given. `None` of what is about
-    /// all that a worker did, and where there is only one recording.
+    /// Which recording of a batch this is about, from 0 in the order in which they were given. Left out of what is
+    /// about all that a worker did, and where there is only one recording.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recording: Option<usize>,
     #[serde(flatten)]

@@ -61,6 +61,8 @@ pub mod queue;
 pub mod registry;
 pub mod report;
 pub mod restart;
+#[cfg(test)]
+mod schema;
 pub mod server;
 pub mod service;
 pub mod stop;

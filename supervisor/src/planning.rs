@@ -17,6 +17,7 @@ const CONTEXTS: [u32; 4] = [1024, 4096, 8192, 16_384];
 
 /// What a model would take.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Estimate {
     pub model: String,
     pub phase: Phase,
@@ -27,6 +28,7 @@ pub struct Estimate {
 
 /// Where the figures come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// The file's own header.
@@ -37,8 +39,9 @@ pub enum Basis {
 
 /// A way to load a model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Layout {
-    /// `None` for speech models, whose windows are all of one size.
+    /// Null for speech models, whose windows are all of one size.
     pub setup: Option<LlmSetup>,
     pub need: Need,
     /// Whether the gate would let it in now.

@@ -42,6 +42,7 @@ pub mod room;
 pub mod rpc;
 #[cfg(unix)]
 pub mod run;
+pub mod schema;
 pub mod shapes;
 pub mod speech;
 pub mod subtitles;

@@ -64,6 +64,7 @@ pub struct LlmCount {
 
 /// How a model is laid out in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LlmSetup {
     /// Tokens of context, prompt and answer together.
     pub n_ctx: u32,
@@ -78,6 +79,7 @@ pub struct LlmSetup {
 
 /// The type of the KV cache's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum KvType {
     F16,

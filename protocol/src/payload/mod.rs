@@ -28,6 +28,7 @@ pub trait Role: fmt::Debug + Clone + PartialEq + Send + Sync + 'static {
 /// Words that somebody said, or a model made of them. `Debug` tells the length alone, so that no log line and
 /// no error message can hold them by accident.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Spoken(pub String);
 

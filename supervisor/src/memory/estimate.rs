@@ -24,8 +24,9 @@ use crate::models::tensor::TensorType;
 use crate::models::vad::Detector;
 use crate::models::whisper::WhisperShape;
 
-/// What a set-up takes.
+/// What a set-up takes, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Need {
     /// Anonymous memory: what has to come back when the worker ends.
     pub cost: Bytes,
@@ -37,8 +38,9 @@ pub struct Need {
     pub parts: Parts,
 }
 
-/// What it is for.
+/// What it is for, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Parts {
     pub weights: Bytes,
     /// Keys and values, and what recurrent layers remember.

@@ -36,6 +36,7 @@ use crate::config::MemoryConfig;
 
 /// Shares of a limit, in percent, from which on memory is scarce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Thresholds {
     /// Above it a load is admitted with a warning.
     pub warning: u8,
@@ -62,13 +63,16 @@ impl Promised {
     }
 }
 
-/// A sum, as it is shown to people.
+/// A sum in bytes, as it is shown to people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Arithmetic {
     /// The bound that decides.
     pub of: LimitOf,
     pub limit: Bytes,
+    /// Without the page cache that can be given back.
     pub used: Bytes,
+    /// To other runs on this machine.
     pub promised: Bytes,
     pub needed: Bytes,
     /// Share of the limit that would be in use, in percent.

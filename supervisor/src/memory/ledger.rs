@@ -22,14 +22,19 @@ pub(crate) const LEDGER_VERSION: u32 = 1;
 
 /// One run. What came into the account later has a default, so that older ones can be read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Ledger {
+    /// Version of the ledger's shape.
+    #[cfg_attr(test, schemars(extend("const" = LEDGER_VERSION)))]
     v: u32,
     /// Of the supervisor.
     pub version: Cow<'static, str>,
+    /// The recording or transcript.
     pub audio_path: String,
     /// Local time with its offset.
     pub started: String,
     pub outcome: Option<Outcome>,
+    /// The code that the command line ends with.
     pub exit_code: Option<u8>,
     /// Why it did not reach its end.
     pub error: Option<String>,
@@ -47,12 +52,15 @@ pub struct Ledger {
     pub fallbacks: Vec<FallbackRecord>,
     /// In order; a phase that went on with another model has a record for each.
     pub phases: Vec<PhaseRecord>,
+    /// Memory of the whole process tree at named moments.
     pub checkpoints: MemoryMonitor,
     /// What holding both phases' models at once would have taken on top of the highest peak.
     pub saved_bytes: Bytes,
     /// Whether the next run on the same recording goes on where this one ended.
     pub resumable: bool,
+    /// For people.
     pub warnings: Vec<String>,
+    /// Files that were written.
     pub outputs: Vec<PathBuf>,
     /// Memory over time, of the workers that this recording had and shared; left out where memory is not watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,12 +94,14 @@ impl Ledger {
 
 /// One decision on a load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AdmissionRecord {
     pub phase: Phase,
     /// What was asked for.
     pub model: String,
     /// What was decided on.
     pub model_used: String,
+    /// Memory that it will need.
     pub need: Need,
     /// Null where nothing could be read.
     pub arithmetic: Option<Arithmetic>,
@@ -103,6 +113,7 @@ pub struct AdmissionRecord {
 
 /// One step down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FallbackRecord {
     pub phase: Phase,
     pub from: String,
@@ -121,17 +132,22 @@ pub(crate) fn saved(phases: &[PhaseRecord]) -> Bytes {
 
 /// One phase: which model was asked for and which ran, how long, how much memory, how the worker ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PhaseRecord {
     pub phase: Phase,
     pub model_requested: String,
     pub model_name: String,
     pub model_path: String,
+    /// Such as `whisper.cpp`; null where no worker loaded a model.
     pub engine: Option<String>,
+    /// Where it computed: `cpu`, `cuda`, `metal` or `vulkan`.
     pub device: Option<String>,
     /// What told where somebody speaks: `silero` or `energy`. Left out for summaries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vad: Option<Cow<'static, str>>,
+    /// Process id of the last worker.
     pub pid: Option<u32>,
+    /// `full`, `partial: …`, `none: …` or `unknown`: how far the worker was locked in.
     pub sandbox: String,
     /// Seconds: from spawn to loaded.
     pub load_seconds: f64,
@@ -156,6 +172,7 @@ pub struct PhaseRecord {
 
 /// Memory around a phase. Cost is anonymous, swapped and GPU memory: what has to come back.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PhaseMemory {
     /// The supervisor's own cost before the spawn.
     pub baseline_bytes: Bytes,
@@ -173,17 +190,24 @@ pub struct PhaseMemory {
 
 /// How a worker ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ExitRecord {
     pub pid: u32,
+    /// `clean`, or what it died of.
     pub class: Cow<'static, str>,
+    /// The same for people.
     pub detail: String,
     /// Lifecycle state when it ended.
     pub state: String,
     /// What it was working on.
     pub spot: Option<String>,
+    /// Cost as last read.
     pub last_memory_bytes: Bytes,
+    /// Highest cost.
     pub peak_bytes: Bytes,
+    /// The signal that ended it; null where none did.
     pub signal: Option<i32>,
+    /// Its exit code; null where a signal ended it.
     pub code: Option<i32>,
     /// The worker's last output, when it did not end cleanly.
     pub output_tail: Option<String>,

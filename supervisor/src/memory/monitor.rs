@@ -8,6 +8,7 @@ use super::{Bytes, MemoryUsage, read_system, read_tree_with_pss};
 
 /// A named moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Checkpoint {
     /// `start`, `stt_loaded`, `stt_unloaded`, `llm_loaded`, `llm_unloaded` or `end`.
     pub name: Cow<'static, str>,
@@ -26,6 +27,7 @@ impl Checkpoint {
 
 /// Collects checkpoints in the order in which they come.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct MemoryMonitor {
     checkpoints: Vec<Checkpoint>,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Bytes(pub u64);
 
@@ -70,8 +71,9 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// Memory of a process tree.
+/// Memory of a process tree, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MemoryReading {
     /// Heap, stacks and other private memory in RAM.
     pub anonymous: Bytes,
@@ -116,8 +118,9 @@ impl Add for MemoryReading {
     }
 }
 
-/// Memory of the machine, and of whatever bounds this process more tightly.
+/// Memory of the machine, and of whatever bounds this process more tightly. In bytes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SystemReading {
     /// Of the machine.
     pub total: Bytes,
@@ -135,8 +138,9 @@ pub struct SystemReading {
     pub gpus: Vec<GpuReading>,
 }
 
-/// One bound on memory and how far it is used.
+/// One bound on memory and how far it is used, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Limit {
     pub of: LimitOf,
     pub limit: Bytes,
@@ -146,6 +150,7 @@ pub struct Limit {
 
 /// Whose limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LimitOf {
     Machine,
@@ -159,6 +164,7 @@ pub enum LimitOf {
 
 /// Share of the last ten seconds in which tasks waited for memory, in percent (Linux: pressure stall information).
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Pressure {
     /// At least one task waited.
     pub some: f64,
@@ -168,6 +174,7 @@ pub struct Pressure {
 
 /// How short of memory the system finds itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PressureLevel {
     Normal,
@@ -177,8 +184,9 @@ pub enum PressureLevel {
     Critical,
 }
 
-/// Memory of one graphics processor.
+/// Memory of one graphics processor, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GpuReading {
     pub name: String,
     pub total: Bytes,
@@ -217,8 +225,11 @@ impl fmt::Display for LimitOf {
 
 /// The specification's figures (section 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MemoryUsage {
+    /// Resident set in MiB.
     pub rss_mb: f64,
+    /// Address space in MiB.
     pub vms_mb: f64,
     /// Resident set in percent of the machine's memory.
     pub percent: f64,

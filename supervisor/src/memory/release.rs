@@ -57,6 +57,7 @@ pub(crate) struct Machine {
 
 /// How the memory of one worker came back.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Release {
     /// The supervisor's own cost before the model was loaded, without the worker.
     pub baseline_bytes: Bytes,
@@ -71,7 +72,7 @@ pub struct Release {
     pub unattributed_bytes: Option<Bytes>,
     /// GPU memory that is not back.
     pub gpu_missing_bytes: Bytes,
-    /// From the reap to the look that found everything back, or to the last look.
+    /// Milliseconds from the reap to the look that found everything back, or to the last look.
     pub release_ms: f64,
     /// Not everything came back in time.
     pub suspect: bool,

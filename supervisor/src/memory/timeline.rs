@@ -26,6 +26,7 @@ const MOST_MARKS: usize = 160;
 
 /// A worker's memory at one moment, and how much room there was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Sample {
     /// Milliseconds on the clock of the events.
     pub t_ms: u64,
@@ -63,6 +64,7 @@ fn is_nothing(bytes: &Bytes) -> bool {
 
 /// Something that happened at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Mark {
     /// Milliseconds on the clock of the events.
     pub t_ms: u64,
@@ -72,6 +74,7 @@ pub struct Mark {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "mark", rename_all = "snake_case")]
 pub enum Moment {
     /// A worker's process was started.
@@ -86,10 +89,13 @@ pub enum Moment {
 
 /// What memory did over time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(from = "Written")]
 pub struct Timeline {
+    /// In order of time, at most 400.
     #[serde(serialize_with = "a_line_each")]
     samples: Vec<Sample>,
+    /// In order of time.
     #[serde(serialize_with = "a_line_each")]
     marks: Vec<Mark>,
     /// Readings that a sample stands for.
@@ -108,6 +114,7 @@ impl Default for Timeline {
 
 /// As it is in a file, which may have been written by anybody.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Written {
     samples: Vec<Sample>,
     #[serde(default)]

@@ -43,11 +43,12 @@ impl Model {
 
 /// A model that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Listed {
     pub name: String,
     pub path: PathBuf,
     pub phase: Phase,
-    /// Of its file.
+    /// Size of its file.
     pub bytes: Bytes,
 }
 

@@ -31,20 +31,23 @@ pub use names::{Format, NoFileName, OutputNames, UnknownFormat};
 /// Fields unknown here are ignored on reading, so that files of later versions and of meetcap itself can be
 /// summarised; those that meetcap leaves out have a default.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Transcript {
     /// Absolute. Bytes that are not UTF-8 show as the replacement character; the file's real name is elsewhere.
     pub audio_path: String,
     /// The file's own rate in Hz.
     #[serde(default)]
     pub sample_rate: u32,
+    /// Whisper's code.
     #[serde(default)]
     pub language: String,
     pub segments: Vec<Segment>,
-    /// Seconds.
+    /// Of the recording, in seconds.
     #[serde(default, serialize_with = "seconds")]
     pub duration: f64,
     #[serde(default)]
     pub stt: SttUsed,
+    /// Who speaks, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speakers: Option<Vec<Speaker>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +62,7 @@ pub struct Transcript {
 
 /// A stretch of speech. Times are seconds from the start of the recording.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Segment {
     /// From 0.
     #[serde(default)]
@@ -84,6 +88,7 @@ pub struct Segment {
 
 /// A word and the marks around it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Word {
     #[serde(serialize_with = "seconds")]
     pub start: f64,
@@ -97,6 +102,7 @@ pub struct Word {
 
 /// The model that wrote the transcript, and the one that was asked for.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SttUsed {
     #[serde(default)]
     pub engine: String,
@@ -116,6 +122,7 @@ pub struct SttUsed {
 
 /// What one model wrote.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ModelStretch {
     pub model_name: String,
     #[serde(serialize_with = "seconds")]
@@ -126,6 +133,7 @@ pub struct ModelStretch {
 
 /// A part of the recording without text, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stretch {
     #[serde(serialize_with = "seconds")]
     pub start: f64,
@@ -140,6 +148,7 @@ pub struct Stretch {
 
 /// Somebody who speaks in the recording.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Speaker {
     #[serde(default)]
     pub id: u32,

@@ -14,6 +14,7 @@ use crate::pipeline::RunReport;
 
 /// A job's number, counted from 1 in each supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct JobId(pub u64);
 
@@ -25,6 +26,7 @@ impl fmt::Display for JobId {
 
 /// What a job does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum JobKind {
     /// A recording is transcribed and, if asked for, summarised.
@@ -35,40 +37,50 @@ pub enum JobKind {
 
 /// One job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct JobStatus {
     pub job_id: JobId,
     pub kind: JobKind,
     /// The recording or transcript.
     pub path: PathBuf,
+    /// Higher goes first.
     pub priority: i32,
     #[serde(flatten)]
     pub state: JobState,
 }
 
-/// Where it stands.
+/// Where it stands. Later versions may add states.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(transform = crate::schema::open))]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum JobState {
+    /// It waits for its turn.
     Queued {
         /// Jobs that come before it.
         ahead: usize,
     },
+    /// It is at work.
     Running {
         /// Null until a worker has been started.
         phase: Option<Phase>,
         /// Of that phase's worker.
         lifecycle: Option<LifecycleState>,
+        /// Of that phase; null until it is told.
         progress: Option<JobProgress>,
         /// Anonymous memory of that worker, as last read.
         memory_bytes: Option<Bytes>,
     },
+    /// It is over.
     Ended {
         outcome: Outcome,
+        /// The code that the command line would have ended with.
         exit_code: u8,
+        /// Files that were written.
         outputs: Vec<PathBuf>,
-        /// What went wrong.
+        /// What went wrong; null where nothing did.
         error: Option<Trouble>,
     },
 }
@@ -87,15 +99,20 @@ impl JobState {
 
 /// How much of a phase is done.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct JobProgress {
+    /// In `unit`.
     pub done: f64,
+    /// In `unit`; null where it is not known beforehand.
     pub total: Option<f64>,
     pub unit: ProgressUnit,
 }
 
 /// An error for programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Trouble {
+    /// For people.
     pub message: String,
     pub class: ErrorClass,
     /// The code that the command line would have ended with.

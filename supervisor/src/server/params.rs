@@ -12,21 +12,26 @@ use crate::models::Listed;
 use crate::output::Format;
 use crate::queue::{JobId, JobStatus};
 
-/// `initialize`
+/// What `initialize` gives.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Initialized {
     /// Version of methods and events; a client that knows another should not go on.
     pub protocol_version: u32,
+    /// Of the program.
     pub server_version: &'static str,
     pub capabilities: Capabilities,
 }
 
 /// What this server can do.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Capabilities {
+    /// Names of all methods there are.
     pub methods: Vec<&'static str>,
     /// Version of the event objects.
     pub events: u32,
+    /// What a transcript can be written as.
     pub formats: Vec<Format>,
     /// Jobs that may be queued.
     pub queue_limit: usize,
@@ -34,8 +39,9 @@ pub struct Capabilities {
     pub demo: bool,
 }
 
-/// `job/submit`
+/// What `job/submit` takes.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Submit {
     /// The recording.
@@ -46,12 +52,14 @@ pub struct Submit {
     pub llm: Option<PathBuf>,
     /// A voice detector's file, or `energy`; as configured, else beside the speech model when left out.
     pub vad: Option<PathBuf>,
+    /// Transcribe only.
     #[serde(default)]
     pub no_summary: bool,
     /// Beside the recording when left out.
     pub output_dir: Option<PathBuf>,
-    /// Whisper's code; found out when left out.
+    /// Whisper's code, such as `en`; as configured, else found out, when left out.
     pub language: Option<String>,
+    /// Of all that is drawn at random.
     #[serde(default)]
     pub seed: u32,
     /// `txt`, `json`, `srt`, `vtt`; the first two when left out.
@@ -59,15 +67,18 @@ pub struct Submit {
     /// Higher goes first.
     #[serde(default)]
     pub priority: i32,
+    /// What becomes of the job when the client goes away; `cancel` when left out.
     #[serde(default)]
     pub on_disconnect: OnDisconnect,
+    /// Whether to go on where an earlier run on the same recording ended; `auto` when left out.
     #[serde(default)]
     pub resume: ResumeWhen,
     /// Load the models whether they fit or not.
     #[serde(default)]
     pub force: bool,
-    /// Such as `90s` or `10m`, or a number of seconds.
+    /// How long to wait for memory before the load is refused. Such as `90s` or `10m`, or a number of seconds.
     pub wait_for_memory: Option<Wait>,
+    /// At least 1; as configured when left out.
     pub threads: Option<u16>,
     /// In English whatever is spoken.
     #[serde(default)]
@@ -79,38 +90,52 @@ pub struct Submit {
     pub beam: Option<u8>,
 }
 
-/// `job/summarize`
+/// What `job/summarize` takes.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Summarize {
+    /// A `.transcript.json`, or a text with one statement a line.
     pub transcript_path: PathBuf,
+    /// A path, a name or `demo`; as configured when left out.
     pub llm: Option<PathBuf>,
+    /// Beside the transcript when left out.
     pub output_dir: Option<PathBuf>,
+    /// Whisper's code.
     pub language: Option<String>,
+    /// Of all that is drawn at random.
     #[serde(default)]
     pub seed: u32,
+    /// Higher goes first.
     #[serde(default)]
     pub priority: i32,
+    /// What becomes of the job when the client goes away; `cancel` when left out.
     #[serde(default)]
     pub on_disconnect: OnDisconnect,
+    /// Load the model whether it fits or not.
     #[serde(default)]
     pub force: bool,
+    /// How long to wait for memory before the load is refused. Such as `90s` or `10m`, or a number of seconds.
     pub wait_for_memory: Option<Wait>,
+    /// At least 1; as configured when left out.
     pub threads: Option<u16>,
 }
 
 /// What becomes of a job whose client goes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OnDisconnect {
+    /// It goes on.
     Continue,
-    /// What is done is kept for the next run.
+    /// It is stopped. What is done is kept for the next run.
     #[default]
     Cancel,
 }
 
 /// Whether to go on where an earlier run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ResumeWhen {
     #[default]
@@ -120,6 +145,7 @@ pub enum ResumeWhen {
 
 /// A time to wait.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Wait {
     Seconds(f64),
@@ -137,21 +163,24 @@ impl Wait {
     }
 }
 
-/// `job/submit` and `job/summarize`
+/// What `job/submit` and `job/summarize` give.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Submitted {
     pub job_id: JobId,
 }
 
-/// `job/cancel`
+/// What `job/cancel` takes.
 #[derive(Debug, Clone, Copy, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Cancel {
     pub job_id: JobId,
 }
 
-/// `job/status`
+/// What `job/status` takes.
 #[derive(Debug, Clone, Copy, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Status {
     pub job_id: JobId,
@@ -160,15 +189,17 @@ pub struct Status {
     pub subscribe: bool,
 }
 
-/// `job/list`
+/// What `job/list` gives.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Jobs {
     /// Those that ended last, the one at work, those that wait.
     pub jobs: Vec<JobStatus>,
 }
 
-/// `memory/read`
+/// What `memory/read` gives. All in bytes.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Memory {
     /// This process.
     pub supervisor: MemoryReading,
@@ -179,27 +210,35 @@ pub struct Memory {
 
 /// One run and its tree of processes.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RunMemory {
+    /// Process id of its supervisor.
     pub pid: u32,
+    /// Null while no worker is alive.
     pub worker_pid: Option<u32>,
     pub phase: Option<Phase>,
+    /// The model of that phase.
     pub model: Option<String>,
+    /// The recording or transcript.
     pub path: String,
     pub anonymous_bytes: Bytes,
     pub file_backed_bytes: Bytes,
     pub gpu_bytes: Bytes,
 }
 
-/// `models/list`
+/// What `models/list` gives.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Models {
     pub models: Vec<Listed>,
 }
 
-/// `models/estimate`
+/// What `models/estimate` takes.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EstimateModel {
+    /// A path, a name or `demo`.
     pub model: PathBuf,
     /// Tokens of context of a summary model.
     pub ctx: Option<u32>,
@@ -209,14 +248,16 @@ pub struct EstimateModel {
 
 /// A phase, as it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PhaseName {
     Stt,
     Llm,
 }
 
-/// `shutdown`
+/// What `shutdown` takes.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ShutDown {
     /// Let all jobs run to their ends first.

@@ -15,19 +15,24 @@ pub const LARGEST_BATCH: usize = 100;
 
 /// An error as JSON-RPC has it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RpcError {
     /// From -32700 to -32600 as the standard says. The server's own are -32000 less the exit code that the command line
     /// would have ended with.
     pub code: i32,
+    /// For people.
     pub message: String,
+    /// Left out of the standard's errors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<ErrorData>,
 }
 
 /// What a program needs to know of an error of the server's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ErrorData {
     pub class: ErrorClass,
+    /// The code that the command line would have ended with.
     pub exit_code: u8,
     pub advice: Advice,
 }
@@ -158,15 +163,20 @@ pub(super) fn answer(id: &Value, result: Result<Value, RpcError>) -> Value {
     }
 }
 
-/// An event of a job's as it is told.
+/// An event of a job as it is told.
 #[derive(Debug, Serialize)]
-pub(super) struct Notification<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Notification<'a> {
+    #[cfg_attr(test, schemars(extend("const" = "2.0")))]
     jsonrpc: &'static str,
+    #[cfg_attr(test, schemars(extend("const" = "event")))]
     method: &'static str,
     params: Told<'a>,
 }
 
+/// An event object with its job.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Told<'a> {
     job_id: JobId,
     #[serde(flatten)]

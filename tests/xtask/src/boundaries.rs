@@ -27,17 +27,17 @@ pub(crate) const TREE_RULES: [TreeRule; 4] = [
     TreeRule {
         package: "meetcap-supervisor",
         required: &["meetcap-protocol", "tokio"],
-        forbidden: &["whisper-rs*", "llama-cpp-*"],
+        forbidden: &["whisper-rs*", "llama-cpp-*", "schemars*"],
     },
     TreeRule {
         package: "meetcap-worker-stt",
         required: &["meetcap-protocol", "whisper-rs", "whisper-rs-sys"],
-        forbidden: &["llama-cpp-*", "tokio*"],
+        forbidden: &["llama-cpp-*", "tokio*", "schemars*"],
     },
     TreeRule {
         package: "meetcap-worker-llm",
         required: &["meetcap-protocol", "llama-cpp-2", "llama-cpp-sys-2"],
-        forbidden: &["whisper-rs*", "tokio*"],
+        forbidden: &["whisper-rs*", "tokio*", "schemars*"],
     },
     TreeRule {
         package: "meetcap-protocol",
