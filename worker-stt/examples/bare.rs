@@ -2,7 +2,7 @@
 //! benchmarks `pair` and `oneshot` compare the supervisor with it.
 //!
 //! ```text
-//! bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone | parallel STATES]
+//! bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone | parallel STATES | flash]
 //! ```
 //!
 //! Prints `loaded`, decodes the recording (16 bits, one channel, 16 kHz) in windows of at most 29.5 s with so many tokens
@@ -14,7 +14,7 @@
 //! hand it on.
 //!
 //! With `parallel` so many states share the weights, and each takes the next window that nobody has taken, with so many
-//! threads of its own.
+//! threads of its own. With `flash` the engine computes attention in the fused way that it calls flash attention.
 
 #[path = "../src/exact.rs"]
 mod exact;
@@ -29,7 +29,8 @@ use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextPar
 const WINDOW: usize = 59 * 16_000 / 2;
 /// Of a WAV file without extras.
 const HEAD: usize = 44;
-const USAGE: &str = "usage: bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone | parallel STATES]";
+const USAGE: &str =
+    "usage: bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone | parallel STATES | flash]";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,6 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [model, recording, tokens, threads] = arguments else { return Err(USAGE.into()) };
     let mut parameters = WhisperContextParameters::new();
     parameters.use_gpu(false);
+    parameters.flash_attn(how == ["flash"]);
     let context = WhisperContext::new_with_params(model, parameters)?;
     let states = match how {
         [how, states] if how == "parallel" => states.parse()?,
@@ -57,6 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let samples = samples(recording)?;
     let window = match how {
         [] => WINDOW,
+        [how] if how == "flash" => WINDOW,
         [how, _] if how == "parallel" => WINDOW,
         [how] if how == "whole" => samples.len(),
         [how] if how == "whole-alone" => {
