@@ -13,7 +13,7 @@
 //!
 //! * **One outcome each.** A job that was taken ends in exactly one [`RunReport`], whatever happens: it ran to its end,
 //!   it was cancelled before or during its run, it panicked, or the host's runtime went away under it.
-//! * **Nobody is waited for.** A listener has a queue of its own ([`feed`]). One that does not read loses readings and
+//! * **Nobody is waited for.** A listener has a queue of its own (`feed`). One that does not read loses readings and
 //!   progress first, then what is oldest, and is told how much; it never holds a job up and never grows.
 //! * **Bounded.** So many may be queued and no more: [`Supervisor::submit`] waits for room, [`Supervisor::try_submit`]
 //!   does not. Of ended jobs only the status of the last [`REMEMBERED`] is kept.
