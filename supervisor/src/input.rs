@@ -11,6 +11,7 @@ use thiserror::Error;
 
 /// An input that is refused at first sight.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum InputError {
     #[error("cannot read `{}`: {source}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },

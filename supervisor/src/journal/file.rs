@@ -22,6 +22,7 @@ const ATTEMPTS: usize = 16;
 
 /// Why there is no journal.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum JournalError {
     /// Another run works on the same recording. Who, where that can be read.
     #[error(

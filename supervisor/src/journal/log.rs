@@ -11,6 +11,7 @@ use super::storage::Storage;
 
 /// Why a record does not count.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AppendError {
     #[error("a result came out of order: {0}")]
     Misplaced(#[from] Misplaced),

@@ -49,6 +49,7 @@ impl LlmProgress {
 
 /// A record that does not follow from those before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Misplaced {
     #[error("the journal must begin with its header")]
     NoHeader,

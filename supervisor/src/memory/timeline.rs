@@ -76,6 +76,7 @@ pub struct Mark {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "mark", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Moment {
     /// A worker's process was started.
     Spawn { phase: Phase, pid: u32 },

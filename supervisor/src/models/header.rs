@@ -19,6 +19,7 @@ pub enum ModelFormat {
 
 /// A model file that cannot be used.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ModelError {
     #[error("model `{}` is missing: {source}; check the path", path.display())]
     Missing { path: PathBuf, source: std::io::Error },

@@ -24,6 +24,7 @@ pub fn render(transcript: &Transcript) -> String {
 
 /// Why a transcript could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReadError {
     #[error("cannot read the transcript `{}`", path.display())]
     Io {
@@ -45,6 +46,7 @@ pub enum ReadError {
 
 /// What is wrong with the data, without any of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Malformed {
     #[error("it is no valid JSON at line {line}, column {column}")]
     Syntax { line: usize, column: usize },

@@ -53,6 +53,7 @@ pub const REMEMBERED: usize = 128;
 
 /// What is to be done.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Work {
     Run(Box<Job>),
     Summarize(Box<SummarizeJob>),

@@ -13,6 +13,7 @@ pub const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Why a ledger could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReadError {
     #[error("cannot read `{}`: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },

@@ -361,6 +361,7 @@ impl View {
                     format!("reading the transcript{speed}")
                 }
             }
+            _ => String::new(),
         }
     }
 

@@ -41,7 +41,7 @@ fn trouble(target: &Path, error: &OutputError) -> String {
     let why = match error {
         OutputError::Folder { source, .. } | OutputError::File { source, .. } => source.to_string(),
         OutputError::InTheWay(_) => "something that is not a regular file is in the way".to_owned(),
-        OutputError::SameFile(..) => error.to_string(),
+        other => other.to_string(),
     };
     format!("cannot write `{}`: {why}; choose another path with --html", target.display())
 }

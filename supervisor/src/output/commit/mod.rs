@@ -41,6 +41,7 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Why an output could not be written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OutputError {
     #[error("cannot write into the folder `{}`; {}", dir.display(), remedy(source))]
     Folder {
