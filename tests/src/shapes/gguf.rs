@@ -73,10 +73,9 @@ impl Shape {
         let mut number = |low, high| u32::try_from(rng.between(low, high)).expect("small");
         let head = [64, 64, 128][number(0, 2) as usize];
         let kv_heads = number(1, 4);
-        let heads = kv_heads * number(1, (1024 / head / kv_heads).max(1) as usize);
-        // Rows are made of whole blocks of 256, the largest there are.
-        let heads =
-            if head == 64 { heads.next_multiple_of(4 * kv_heads) } else { heads.next_multiple_of(2 * kv_heads) };
+        // Rows are made of whole blocks of 256, the largest there are, and are no longer than 1024.
+        let step = kv_heads * 256 / head;
+        let heads = step * number(1, (1024 / head / step).max(1) as usize);
         let kinds = [WeightType::F16, WeightType::Q8_0, WeightType::Q4_0, WeightType::Q4K];
         Self {
             layers: number(2, 20),
@@ -385,7 +384,7 @@ mod tests {
     #[test]
     fn random_shapes_can_be_written_in_every_type() {
         let mut rng = Rng::fresh("shapes::gguf::random");
-        for _ in 0..200 {
+        for _ in 0..2000 {
             let shape = Shape::random(&mut rng);
             let whole = |width: u32| width.is_multiple_of(shape.weights.block() as u32);
             assert!(whole(shape.embedding) && whole(shape.feed_forward), "{shape:?}");
