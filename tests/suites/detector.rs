@@ -112,6 +112,9 @@ fn a_detector_that_cannot_be_used_is_refused_before_anything_is_started() {
     let _ = with("speech.bin").says("it is not a voice detector");
     let _ = with("summary.gguf").says("no voice detector");
     let whole = std::fs::read(detector(room, FILE, Hears::Anything)).expect("there");
+    room.file("whole.bin", &whole);
+    let as_model = room.scripted("").args(["run", "talk.wav", "--no-summary", "--stt", "whole.bin"]);
+    let _ = as_model.run().expect_code(4).says("name it with --vad");
     room.file("cut.bin", &whole[..500_000]);
     let _ = with("cut.bin").says("cut short").says("--vad energy");
     // One that nobody asked for is not passed over either.

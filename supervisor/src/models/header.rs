@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use meetcap_protocol::WorkerKind;
 use thiserror::Error;
 
+use super::vad::Detector;
+
 /// What a file's first bytes say it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelFormat {
@@ -71,6 +73,9 @@ pub fn identify(path: &Path) -> Result<ModelFormat, ModelError> {
 /// See [`identify`]; also a model of the other phase.
 pub fn check(path: &Path, kind: WorkerKind) -> Result<(), ModelError> {
     let detail = match (identify(path)?, kind) {
+        (ModelFormat::WhisperGgml, WorkerKind::Stt) if Detector::Silero(path.to_path_buf()).check().is_ok() => {
+            "it is a voice detector and no speech model; name it with --vad"
+        }
         (ModelFormat::WhisperGgml, WorkerKind::Stt) | (ModelFormat::Gguf { .. }, WorkerKind::Llm) => return Ok(()),
         (ModelFormat::WhisperGgml, WorkerKind::Llm) => {
             "it is a speech model (whisper ggml); a summary needs a GGUF file"
