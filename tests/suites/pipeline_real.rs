@@ -8,6 +8,7 @@ use meetcap_tests::demo::{assert_heard, demo, demo_models, json_of, room_with, r
 use meetcap_tests::room::{Room, names};
 use meetcap_tests::run::of_kind;
 use meetcap_tests::speech::convert;
+use meetcap_tests::subtitles::{Cue, parse_srt, parse_vtt};
 use meetcap_tests::wav::Mono;
 use meetcap_tests::wer::WordErrors;
 use serde_json::{Value, json};
@@ -111,12 +112,14 @@ fn every_form_of_the_transcript_has_every_segment() {
     let _ = command.run().expect_code(0);
     let count = json_of(&room, "talk.transcript.json")["segments"].as_array().expect("segments").len();
     assert!(count > 0);
-    assert_eq!(room.text("talk.transcript.txt").lines().count(), count);
-    assert_eq!(room.text("talk.srt").matches(" --> ").count(), count);
-    let vtt = room.text("talk.vtt");
-    assert!(vtt.starts_with("WEBVTT"));
-    assert_eq!(vtt.matches(" --> ").count(), count);
-    assert_heard(&room.text("talk.transcript.txt"), "talk.transcript.txt");
+    let text = room.text("talk.transcript.txt");
+    assert_eq!(text.lines().count(), count);
+    // A segment that is too short for a cue of its own shares one, so it is the words that are compared.
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let shown = |cues: Vec<Cue>| words(&cues.iter().flat_map(|cue| &cue.lines).cloned().collect::<Vec<_>>().join(" "));
+    assert_eq!(shown(parse_srt(&room.text("talk.srt")).expect("sound subtitles")), words(&text));
+    assert_eq!(shown(parse_vtt(&room.text("talk.vtt")).expect("sound subtitles")), words(&text));
+    assert_heard(&text, "talk.transcript.txt");
 }
 
 fn assert_events_are_well_formed(events: &[Value]) {
