@@ -53,6 +53,7 @@ pub mod payload;
 pub mod preamble;
 #[cfg(feature = "worker")]
 pub mod runtime;
+pub mod silero;
 pub mod version;
 
 pub use fault::{FaultKind, WorkerFault};

@@ -13,36 +13,11 @@
 use std::io::{Read, Seek};
 use std::path::Path;
 
+use meetcap_protocol::silero::{F16, KIND, LONGEST_NAME, SHAPE, TENSORS, Tensor};
+
 use crate::model_file::Checked;
 
 const MAGIC: i32 = 0x6767_6d6c;
-const KIND: &[u8; 10] = b"silero-16k";
-/// Window and context in samples; the layers' channels in and out and their kernels; widths of memory and output.
-const SHAPE: [i32; 19] = [512, 64, 4, 129, 128, 3, 128, 64, 3, 64, 64, 3, 64, 128, 3, 128, 128, 128, 1];
-const F32: i32 = 0;
-const F16: i32 = 1;
-const LONGEST_NAME: usize = 64;
-
-/// A tensor by its name, what it is kept as, and its shape, innermost first.
-type Tensor = (&'static str, i32, [i32; 3]);
-
-const TENSORS: [Tensor; 15] = [
-    ("_model.stft.forward_basis_buffer", F16, [256, 1, 258]),
-    ("_model.encoder.0.reparam_conv.weight", F16, [3, 129, 128]),
-    ("_model.encoder.0.reparam_conv.bias", F32, [128, 1, 1]),
-    ("_model.encoder.1.reparam_conv.weight", F16, [3, 128, 64]),
-    ("_model.encoder.1.reparam_conv.bias", F32, [64, 1, 1]),
-    ("_model.encoder.2.reparam_conv.weight", F16, [3, 64, 64]),
-    ("_model.encoder.2.reparam_conv.bias", F32, [64, 1, 1]),
-    ("_model.encoder.3.reparam_conv.weight", F16, [3, 64, 128]),
-    ("_model.encoder.3.reparam_conv.bias", F32, [128, 1, 1]),
-    ("_model.decoder.rnn.weight_ih", F32, [128, 512, 1]),
-    ("_model.decoder.rnn.weight_hh", F32, [128, 512, 1]),
-    ("_model.decoder.rnn.bias_ih", F32, [512, 1, 1]),
-    ("_model.decoder.rnn.bias_hh", F32, [512, 1, 1]),
-    ("_model.decoder.decoder.2.weight", F16, [128, 1, 1]),
-    ("_model.decoder.decoder.2.bias", F32, [1, 1, 1]),
-];
 
 /// Checks the file at `path`.
 ///
@@ -64,7 +39,7 @@ fn read(reader: &mut Checked<impl Read + Seek>) -> Result<(), String> {
     reader.skip(12)?;
     for (place, expected) in SHAPE.into_iter().enumerate() {
         let found = reader.number()?;
-        if found != expected {
+        if found.cast_unsigned() != expected {
             return Err(format!("its shape is not Silero's: number {place} is {found} and not {expected}"));
         }
     }
@@ -80,7 +55,7 @@ fn read(reader: &mut Checked<impl Read + Seek>) -> Result<(), String> {
 
 /// Passes one tensor, which must be one of those that are missing.
 fn tensor(reader: &mut Checked<impl Read + Seek>, missing: &mut Vec<Tensor>) -> Result<(), String> {
-    let (dimensions, length, kind) = (reader.number()?, reader.number()?, reader.number()?);
+    let (dimensions, length, kind) = (reader.number()?, reader.number()?, reader.number()?.cast_unsigned());
     let length = usize::try_from(length).ok().filter(|length| (1..=LONGEST_NAME).contains(length));
     // A single number has no dimension.
     let (Some(length), Some(dimensions)) = (length, usize::try_from(dimensions).ok().filter(|n| *n <= 3)) else {
@@ -88,7 +63,7 @@ fn tensor(reader: &mut Checked<impl Read + Seek>, missing: &mut Vec<Tensor>) -> 
     };
     let mut shape = [1; 3];
     for size in &mut shape[..dimensions] {
-        *size = reader.number()?;
+        *size = reader.number()?.cast_unsigned();
     }
     let mut name = [0; LONGEST_NAME];
     reader.fill(&mut name[..length])?;
@@ -100,7 +75,7 @@ fn tensor(reader: &mut Checked<impl Read + Seek>, missing: &mut Vec<Tensor>) -> 
     if (kind, shape) != (expected_kind, expected_shape) {
         return Err(format!("its tensor {known} has the wrong type or shape"));
     }
-    let numbers: u64 = shape.iter().map(|size| u64::from(size.unsigned_abs())).product();
+    let numbers: u64 = shape.iter().map(|size| u64::from(*size)).product();
     reader.skip(numbers * if kind == F16 { 2 } else { 4 })
 }
 
@@ -133,22 +108,22 @@ pub(crate) mod tests {
         })
     }
 
-    fn filled(mut fill: impl FnMut(i32, &mut [u8])) -> Vec<u8> {
+    fn filled(mut fill: impl FnMut(u32, &mut [u8])) -> Vec<u8> {
         let mut bytes = MAGIC.to_le_bytes().to_vec();
-        bytes.extend(10_i32.to_le_bytes());
+        bytes.extend(10_u32.to_le_bytes());
         bytes.extend(KIND);
-        let put = |bytes: &mut Vec<u8>, numbers: &[i32]| bytes.extend(numbers.iter().flat_map(|n| n.to_le_bytes()));
+        let put = |bytes: &mut Vec<u8>, numbers: &[u32]| bytes.extend(numbers.iter().flat_map(|n| n.to_le_bytes()));
         put(&mut bytes, &[5, 1, 2]);
         put(&mut bytes, &SHAPE);
         for (name, kind, shape) in TENSORS {
             let dimensions = shape.iter().rposition(|size| *size != 1).map_or(0, |last| last + 1);
             put(
                 &mut bytes,
-                &[i32::try_from(dimensions).expect("small"), i32::try_from(name.len()).expect("small"), kind],
+                &[u32::try_from(dimensions).expect("small"), u32::try_from(name.len()).expect("small"), kind],
             );
             put(&mut bytes, &shape[..dimensions]);
             bytes.extend(name.as_bytes());
-            let numbers: i32 = shape.iter().product();
+            let numbers: u32 = shape.iter().product();
             let start = bytes.len();
             bytes.resize(start + numbers as usize * if kind == F16 { 2 } else { 4 }, 0);
             fill(kind, &mut bytes[start..]);

@@ -13,36 +13,10 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
+use meetcap_protocol::silero::{F16, KIND, LONGEST_NAME, SHAPE, TENSORS, Tensor};
+
 use super::header::{ModelError, ModelFormat, identify};
 use super::walk::{Damage, Walk};
-
-const KIND: &[u8; 10] = b"silero-16k";
-/// Window and context in samples; the layers' channels in and out and their kernels; widths of memory and output.
-const SHAPE: [u32; 19] = [512, 64, 4, 129, 128, 3, 128, 64, 3, 64, 64, 3, 64, 128, 3, 128, 128, 128, 1];
-const F32: u32 = 0;
-const F16: u32 = 1;
-const LONGEST_NAME: usize = 64;
-
-/// A tensor by its name, what it is kept as, and its shape, innermost first.
-type Tensor = (&'static str, u32, [u32; 3]);
-
-const TENSORS: [Tensor; 15] = [
-    ("_model.stft.forward_basis_buffer", F16, [256, 1, 258]),
-    ("_model.encoder.0.reparam_conv.weight", F16, [3, 129, 128]),
-    ("_model.encoder.0.reparam_conv.bias", F32, [128, 1, 1]),
-    ("_model.encoder.1.reparam_conv.weight", F16, [3, 128, 64]),
-    ("_model.encoder.1.reparam_conv.bias", F32, [64, 1, 1]),
-    ("_model.encoder.2.reparam_conv.weight", F16, [3, 64, 64]),
-    ("_model.encoder.2.reparam_conv.bias", F32, [64, 1, 1]),
-    ("_model.encoder.3.reparam_conv.weight", F16, [3, 64, 128]),
-    ("_model.encoder.3.reparam_conv.bias", F32, [128, 1, 1]),
-    ("_model.decoder.rnn.weight_ih", F32, [128, 512, 1]),
-    ("_model.decoder.rnn.weight_hh", F32, [128, 512, 1]),
-    ("_model.decoder.rnn.bias_ih", F32, [512, 1, 1]),
-    ("_model.decoder.rnn.bias_hh", F32, [512, 1, 1]),
-    ("_model.decoder.decoder.2.weight", F16, [128, 1, 1]),
-    ("_model.decoder.decoder.2.bias", F32, [1, 1, 1]),
-];
 
 /// The word that stands for no file where a detector is asked for.
 pub const ENERGY: &str = "energy";
