@@ -136,7 +136,7 @@ export interface EstimateModel {
   /** A path, a name or `demo`. */
   model: string;
   /** Which of the bundled models is meant by `demo`. */
-  phase?: PhaseName | null;
+  phase?: Phase | null;
 }
 
 /** One thing that happened. Later versions may add events: a client passes over those that it does not know. */
@@ -734,9 +734,6 @@ export interface PhaseMemory {
   residue_bytes: Bytes;
 }
 
-/** A phase, as it is asked for. */
-export type PhaseName = "stt" | "llm";
-
 /** One phase: which model was asked for and which ran, how long, how much memory, how the worker ended. */
 export interface PhaseRecord {
   /** Workers that died on the way, the last one of a failed phase included. */
@@ -887,8 +884,12 @@ export type Request = (
 
 export type RequestId = string | number | null;
 
-/** Whether to go on where an earlier run ended. */
-export type ResumeWhen = "auto" | "never";
+/** Whether to continue where an earlier run ended. */
+export type Resume = (
+  | "never"
+  /** Where it fits. */
+  | "auto"
+);
 
 /** An error as JSON-RPC has it. */
 export interface RpcError {
@@ -1041,7 +1042,7 @@ export interface Submit {
    */
   priority?: number;
   /** Whether to go on where an earlier run on the same recording ended; `auto` when left out. */
-  resume?: ResumeWhen;
+  resume?: Resume;
   /**
    * Of all that is drawn at random.
    * @default 0

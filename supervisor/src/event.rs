@@ -14,6 +14,7 @@ use std::time::Instant;
 use meetcap_protocol::{LifecycleState, Spoken, WorkerKind};
 use serde::{Deserialize, Serialize};
 
+use crate::exit_code::ExitCode;
 use crate::memory::{Bytes, Limit, MemoryReading, MemoryUsage, Probe, Recorder, Release, SystemReading, Timeline};
 use crate::worker::WorkerExit;
 
@@ -238,6 +239,10 @@ impl Event {
             code: exit.code(),
             peak_bytes: exit.peak_cost,
         }
+    }
+
+    pub(crate) fn finished(exit_code: ExitCode, outputs: Vec<PathBuf>) -> Self {
+        Self::RunFinished { outcome: exit_code.outcome(), exit_code: exit_code.code(), outputs }
     }
 
     pub(crate) fn release(kind: WorkerKind, release: Release) -> Self {

@@ -9,6 +9,8 @@ use meetcap_protocol::Spoken;
 use meetcap_protocol::media::{self, Media};
 use thiserror::Error;
 
+use crate::bounded::{self, Unread};
+
 /// An input that is refused at first sight.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -21,6 +23,12 @@ pub enum InputError {
     Foreign { path: PathBuf, name: &'static str },
     #[error("`{}` cannot be used as a prompt: {detail}", path.display())]
     Prompt { path: PathBuf, detail: &'static str },
+}
+
+/// The same path from wherever it is read: in files, events and the workers' orders. Where this process has no folder, as
+/// it was given.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// Checks that `path` is a file that starts as audio does.
@@ -80,17 +88,12 @@ const LONGEST_PROMPT: u64 = 4096;
 /// # Errors
 /// It cannot be read, is no text, holds none, or is too long.
 pub fn read_prompt(path: &Path) -> Result<Spoken, InputError> {
-    let unreadable = |source| InputError::Unreadable { path: path.to_path_buf(), source };
     let unfit = |detail: &'static str| InputError::Prompt { path: path.to_path_buf(), detail };
-    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(unfit("it is not a regular file"));
-    }
-    let file = File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    file.take(LONGEST_PROMPT + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > LONGEST_PROMPT {
-        return Err(unfit("it is longer than 4096 bytes; the model takes about 200 words of it: shorten it"));
-    }
+    let bytes = bounded::read(path, LONGEST_PROMPT).map_err(|unread| match unread {
+        Unread::Io(source) => InputError::Unreadable { path: path.to_path_buf(), source },
+        Unread::NotAFile => unfit("it is not a regular file"),
+        Unread::TooLarge => unfit("it is longer than 4096 bytes; the model takes about 200 words of it: shorten it"),
+    })?;
     let text = String::from_utf8(bytes).map_err(|_| unfit("it is not UTF-8; convert it"))?;
     if text.contains('\0') {
         return Err(unfit("it holds a NUL; save it as plain text"));

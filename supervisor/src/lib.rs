@@ -43,6 +43,7 @@
 //! it is told. The host links no inference engine: it can be a graphical program with a heap of any size.
 
 pub mod blocking;
+mod bounded;
 pub mod config;
 pub mod errors;
 pub mod event;

@@ -9,6 +9,7 @@ use crate::memory::estimate::{Need, llm_need, should_map_weights, stt_need};
 use crate::memory::gate::{Judgement, judge};
 use crate::memory::{MemoryPolicy, Promised, SystemReading};
 use crate::models::gguf::LlmShape;
+use crate::models::header::ModelError;
 use crate::models::shape::{ModelShape, read_shape};
 use crate::models::{Model, named};
 
@@ -58,6 +59,25 @@ impl Layout {
             Judgement::Fits(_) | Judgement::Tight(_) => None,
         };
         Self { setup, need, fits_now: refusal.is_none(), refusal }
+    }
+}
+
+/// From the header of its file, else from the table of names.
+///
+/// # Errors
+/// Neither is there, or the file is damaged.
+pub fn of(
+    model: &Model,
+    ctx: Option<u32>,
+    policy: &MemoryPolicy,
+    system: &SystemReading,
+) -> Result<Estimate, JobError> {
+    if model.path.exists() {
+        estimate(model, ctx, policy, system)
+    } else if named::entry(&model.name).is_some() {
+        Ok(by_name(&model.name, policy, system))
+    } else {
+        Err(ModelError::Unknown { name: model.requested.clone() }.into())
     }
 }
 

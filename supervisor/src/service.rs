@@ -309,6 +309,11 @@ pub struct SpeechOptions {
     pub words: bool,
 }
 
+impl SpeechOptions {
+    /// Ways that the decoder can follow at once.
+    pub const MOST_BEAMS: u8 = 8;
+}
+
 /// Speech to text.
 #[derive(Debug)]
 pub struct SttService {

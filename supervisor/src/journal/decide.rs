@@ -5,7 +5,9 @@ use super::progress::{LlmProgress, Progress};
 use super::record::{Header, LlmHeader};
 
 /// Whether to continue where an earlier run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
 pub enum Resume {
     /// Where it fits.
     #[default]

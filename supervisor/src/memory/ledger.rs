@@ -12,7 +12,9 @@ use super::estimate::Need;
 use super::gate::{Arithmetic, Thresholds};
 use super::timeline::Timeline;
 use super::{Bytes, Limit, MemoryMonitor, Release, read_system};
+use crate::errors::JobError;
 use crate::event::{Decision, Outcome, Phase};
+use crate::exit_code::ExitCode;
 use crate::models::Model;
 use crate::service::PhaseFacts;
 use crate::worker::WorkerExit;
@@ -68,6 +70,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// How the run ended.
+    pub(crate) fn end(&mut self, exit_code: ExitCode, error: Option<&JobError>) {
+        self.exit_code = Some(exit_code.code());
+        self.outcome = Some(exit_code.outcome());
+        self.error = error.map(ToString::to_string);
+    }
+
     pub(crate) fn new(audio_path: String, started: String, thresholds: Thresholds) -> Self {
         Self {
             v: LEDGER_VERSION,

@@ -27,6 +27,8 @@ pub enum ModelError {
     Missing { path: PathBuf, source: std::io::Error },
     #[error("model `{}` is invalid: {detail}", path.display())]
     Invalid { path: PathBuf, detail: String },
+    #[error("model `{name}` is missing: no such file, and no model is known by this name")]
+    Unknown { name: String },
 }
 
 /// `ggml` as a little-endian number.

@@ -11,6 +11,7 @@ pub mod whisper;
 
 use std::path::{Path, PathBuf};
 
+use meetcap_protocol::WorkerKind;
 use serde::Serialize;
 
 use crate::event::Phase;
@@ -64,14 +65,8 @@ pub fn list_in_folder(folder: &Path) -> Vec<Listed> {
 }
 
 fn listed(path: PathBuf) -> Option<Listed> {
-    let phase = match header::identify(&path).ok()? {
-        header::ModelFormat::WhisperGgml => Phase::Stt,
-        header::ModelFormat::Gguf { .. } => Phase::Llm,
-    };
-    // It starts as a speech model does.
-    if phase == Phase::Stt && vad::Detector::Silero(path.clone()).check().is_ok() {
-        return None;
-    }
+    let kinds = [WorkerKind::Stt, WorkerKind::Llm];
+    let phase = kinds.into_iter().find(|kind| header::check(&path, *kind).is_ok())?.into();
     let bytes = Bytes(std::fs::metadata(&path).ok()?.len());
     Some(Listed { name: Model::from_path(&path).name, path, phase, bytes })
 }

@@ -3,11 +3,11 @@
 //! Reading is bounded in size and trusts nothing: a transcript may come from anywhere. Failures are
 //! [`ReadError`]; they name line and column, never what stands there, because that may be what somebody said.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Segment, Transcript};
+use crate::bounded::{self, Unread};
 
 /// The largest file that is read. A spoken hour takes about 150 KiB.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -65,16 +65,11 @@ pub enum Malformed {
 /// # Errors
 /// [`ReadError`]
 pub fn read(path: &Path) -> Result<Transcript, ReadError> {
-    let io = |source| ReadError::Io { path: path.to_owned(), source };
-    // Asked before it is opened: opening a pipe nobody writes to would wait for ever.
-    if !std::fs::metadata(path).map_err(io)?.is_file() {
-        return Err(ReadError::NotAFile(path.to_owned()));
-    }
-    let mut bytes = Vec::new();
-    File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(ReadError::TooLarge(path.to_owned()));
-    }
+    let bytes = bounded::read(path, MAX_BYTES).map_err(|unread| match unread {
+        Unread::Io(source) => ReadError::Io { path: path.to_owned(), source },
+        Unread::NotAFile => ReadError::NotAFile(path.to_owned()),
+        Unread::TooLarge => ReadError::TooLarge(path.to_owned()),
+    })?;
     parse(&bytes).map_err(|source| ReadError::Malformed { path: path.to_owned(), source })
 }
 
@@ -135,6 +130,8 @@ fn is_time(seconds: f64) -> bool {
 mod tests {
     use super::super::tests::{segment, transcript};
     use super::super::{ModelStretch, Speaker, Stretch, SttUsed, Word};
+    use std::fs::File;
+
     use super::*;
 
     fn full() -> Transcript {

@@ -45,7 +45,7 @@ use crate::config::Device;
 use crate::errors::JobError;
 use crate::event::{Event, EventSink, Phase};
 use crate::exit_code::ExitCode;
-use crate::input;
+use crate::input::{self, absolute};
 use crate::journal::{self, Journal};
 use crate::memory::estimate::detector_need;
 use crate::memory::{Bytes, Ledger, MemoryPolicy, Thresholds, read_own, saved};
@@ -92,9 +92,7 @@ impl RunReport {
         let exit_code = ExitCode::of(&error);
         let (path, now) = (subject.to_string_lossy().into_owned(), timestamp(&ZonedDateTime::now()));
         let mut ledger = Ledger::new(path, now, Thresholds::default());
-        ledger.exit_code = Some(exit_code.code());
-        ledger.outcome = Some(exit_code.outcome());
-        ledger.error = Some(error.to_string());
+        ledger.end(exit_code, Some(&error));
         Self { result: Err(error), exit_code, ledger, heard: None }
     }
 }
@@ -420,9 +418,7 @@ fn finish(
         Err(error) => ExitCode::of(error),
     };
     let mut exit_code = code(&result);
-    ledger.exit_code = Some(exit_code.code());
-    ledger.error = result.as_ref().err().map(ToString::to_string);
-    ledger.outcome = Some(exit_code.outcome());
+    ledger.end(exit_code, result.as_ref().err());
     if let Some(path) = ledger_path.filter(|_| is_worth_an_account(&ledger, exit_code)) {
         ledger.outputs.push(path.to_path_buf());
         let written = serde_json::to_string_pretty(&ledger)
@@ -441,11 +437,7 @@ fn finish(
     {
         ledger.warnings.append(&mut keeping.finish());
     }
-    host.events.send(Event::RunFinished {
-        outcome: exit_code.outcome(),
-        exit_code: exit_code.code(),
-        outputs: ledger.outputs.clone(),
-    });
+    host.events.send(Event::finished(exit_code, ledger.outputs.clone()));
     RunReport { result, exit_code, ledger, heard }
 }
 
@@ -456,11 +448,6 @@ fn is_worth_an_account(ledger: &Ledger, code: ExitCode) -> bool {
         ExitCode::Input | ExitCode::Model => !ledger.outputs.is_empty(),
         _ => !ledger.phases.is_empty() || !ledger.outputs.is_empty(),
     }
-}
-
-/// The same path from wherever it is read: in files, events and the workers' orders.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// ISO 8601 with the local offset.

@@ -8,9 +8,10 @@ use tokio::sync::watch;
 use super::current::Current;
 use super::feed::{self, Events, Sender};
 use super::status::{JobId, JobKind, JobState, JobStatus};
-use super::{Queue, Work, shown};
+use super::{Queue, Work};
 use crate::errors::JobError;
 use crate::event::{Event, EventSink, Stamped};
+use crate::input::absolute;
 use crate::pipeline::{RunReport, Supervisor};
 use crate::stop::Stop;
 
@@ -40,7 +41,7 @@ impl Entry {
         Self {
             id,
             kind: work.kind(),
-            path: shown(work.subject()),
+            path: absolute(work.subject()),
             priority,
             stop: Stop::default(),
             board: Mutex::default(),
@@ -96,12 +97,7 @@ impl Entry {
     /// Ends a job that had no turn, or one whose turn was cut off.
     pub(super) fn never_began(&self, error: JobError) {
         let report = RunReport::not_begun(&self.path, error);
-        let finished = Event::RunFinished {
-            outcome: report.exit_code.outcome(),
-            exit_code: report.exit_code.code(),
-            outputs: Vec::new(),
-        };
-        self.tell(&Stamped::at(0, finished));
+        self.tell(&Stamped::at(0, Event::finished(report.exit_code, Vec::new())));
         self.end(report);
     }
 

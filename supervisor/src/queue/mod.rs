@@ -29,7 +29,7 @@ mod status;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
@@ -323,11 +323,6 @@ async fn work_off(supervisor: Supervisor, mut worked: Worked) {
     }
     // Who took the last job off has marked it so already, and somebody else may work by now.
     worked.has_ended = true;
-}
-
-/// A path as it is shown.
-fn shown(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(crate) use promise::turn;
 
 use crate::event::Phase;
+use crate::input::absolute;
 use crate::memory::{MemoryReading, read_tree};
 use entry::{Entry, FileName, Standing, Work};
 use identity::Identity;
@@ -82,7 +83,7 @@ impl Registration {
             tracing::debug!("this run is not listed: the start time of its process cannot be read");
             return Self { announced: None };
         };
-        let subject = std::path::absolute(subject).unwrap_or_else(|_| subject.to_path_buf());
+        let subject = absolute(subject);
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let entry = Entry::new(identity, subject.to_string_lossy().into_owned(), started);
         let name = FileName { pid: entry.pid(), number: NUMBER.fetch_add(1, Ordering::Relaxed) };
@@ -98,7 +99,7 @@ impl Registration {
 
     /// The run is over several subjects, and turns to this one.
     pub(crate) fn turn_to(&mut self, subject: &Path) {
-        let subject = std::path::absolute(subject).unwrap_or_else(|_| subject.to_path_buf());
+        let subject = absolute(subject);
         self.change(|entry| entry.audio_path = subject.to_string_lossy().into_owned());
     }
 

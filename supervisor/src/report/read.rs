@@ -1,11 +1,11 @@
 //! A ledger, read back. Bounded in size; older ledgers lack what came later, newer ones may hold more.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::bounded::{self, Unread};
 use crate::memory::{LEDGER_VERSION, Ledger};
 
 /// The largest file that is read. A ledger takes some tens of KiB, a hundred with a full timeline.
@@ -35,16 +35,11 @@ pub enum ReadError {
 /// # Errors
 /// [`ReadError`]
 pub fn read(path: &Path) -> Result<Ledger, ReadError> {
-    let io = |source| ReadError::Io { path: path.to_owned(), source };
-    // Asked before it is opened: opening a pipe nobody writes to would wait for ever.
-    if !std::fs::metadata(path).map_err(io)?.is_file() {
-        return Err(ReadError::NotAFile(path.to_owned()));
-    }
-    let mut bytes = Vec::new();
-    File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(ReadError::TooLarge(path.to_owned()));
-    }
+    let bytes = bounded::read(path, MAX_BYTES).map_err(|unread| match unread {
+        Unread::Io(source) => ReadError::Io { path: path.to_owned(), source },
+        Unread::NotAFile => ReadError::NotAFile(path.to_owned()),
+        Unread::TooLarge => ReadError::TooLarge(path.to_owned()),
+    })?;
     parse(&bytes).map_err(|wrong| match wrong {
         Wrong::Foreign(detail) => ReadError::Foreign { path: path.to_owned(), detail },
         Wrong::Newer(format) => ReadError::Newer { path: path.to_owned(), format },
@@ -87,6 +82,8 @@ fn parse(bytes: &[u8]) -> Result<Ledger, Wrong> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     const OLD: &[u8] = include_bytes!("testdata/without_timeline.run.json");

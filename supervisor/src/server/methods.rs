@@ -9,19 +9,18 @@ use serde_json::Value;
 
 use super::connection::Own;
 use super::params::{
-    Cancel, Capabilities, EstimateModel, Initialized, Jobs, Memory, Models, PhaseName, ResumeWhen, RunMemory, ShutDown,
-    Status, Submit, Submitted, Summarize, Wait,
+    Cancel, Capabilities, EstimateModel, Initialized, Jobs, Memory, Models, RunMemory, ShutDown, Status, Submit,
+    Submitted, Summarize, Wait,
 };
 use super::rpc::{Request, RpcError};
 use super::{PROTOCOL_VERSION, Settings};
 use crate::errors::{Advice, ErrorClass, JobError};
 use crate::event::{EVENT_VERSION, Phase};
 use crate::exit_code::ExitCode;
-use crate::input::parse_language;
-use crate::journal::Resume;
+use crate::input::{absolute, parse_language};
 use crate::memory::{read_own, read_system};
 use crate::models::vad::Detector;
-use crate::models::{self, Model, named};
+use crate::models::{self, Model};
 use crate::output::Format;
 use crate::pipeline::{Job, Resources, SummarizeJob, Supervisor};
 use crate::planning;
@@ -42,9 +41,6 @@ pub(super) const METHODS: [&str; 10] = [
     "models/estimate",
     "shutdown",
 ];
-
-/// Ways that the speech model may follow at once.
-const MOST_BEAMS: u8 = 8;
 
 /// What all clients share.
 #[derive(Debug, Clone)]
@@ -123,8 +119,9 @@ impl Desk {
             (true, None) => None,
             (false, llm) => Some(self.model(llm.as_deref(), settings.llm.as_deref(), Phase::Llm)?),
         };
-        if asked.beam.is_some_and(|beam| !(1..=MOST_BEAMS).contains(&beam)) {
-            return Err(RpcError::params(format!("`beam` has to be between 1 and {MOST_BEAMS}")));
+        let most = SpeechOptions::MOST_BEAMS;
+        if asked.beam.is_some_and(|beam| !(1..=most).contains(&beam)) {
+            return Err(RpcError::params(format!("`beam` has to be between 1 and {most}")));
         }
         let stt = self.model(asked.stt.as_deref(), settings.stt.as_deref(), Phase::Stt)?;
         let wish = asked.vad.as_deref().or(settings.vad.as_deref());
@@ -139,10 +136,7 @@ impl Desk {
             speech: SpeechOptions { translate: asked.translate, prompt: None, beam: asked.beam, words: asked.words },
             seed: asked.seed,
             threads: threads(asked.threads, settings)?,
-            resume: match asked.resume {
-                ResumeWhen::Auto => Resume::Auto,
-                ResumeWhen::Never => Resume::Never,
-            },
+            resume: asked.resume,
             resources: resources(asked.force, asked.wait_for_memory.as_ref(), settings)?,
         };
         self.supervisor.check(&job)?;
@@ -194,16 +188,8 @@ impl Desk {
     }
 
     fn estimate(&self, asked: &EstimateModel) -> Result<Value, RpcError> {
-        let phase = match asked.phase {
-            Some(PhaseName::Llm) => Phase::Llm,
-            Some(PhaseName::Stt) | None => Phase::Stt,
-        };
-        let model = (self.settings.find_model)(&asked.model, phase)?;
-        let (policy, system) = (self.supervisor.memory(), read_system());
-        if !model.path.exists() && named::entry(&model.name).is_some() {
-            return give(planning::by_name(&model.name, policy, &system));
-        }
-        give(planning::estimate(&model, asked.ctx, policy, &system)?)
+        let model = (self.settings.find_model)(&asked.model, asked.phase.unwrap_or(Phase::Stt))?;
+        give(planning::of(&model, asked.ctx, self.supervisor.memory(), &read_system())?)
     }
 }
 
@@ -272,9 +258,4 @@ fn take<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
 
 fn give(result: impl Serialize) -> Result<Value, RpcError> {
     serde_json::to_value(result).map_err(|error| JobError::Internal(error.to_string()).into())
-}
-
-/// The client's folder may be another one than ours; what it means by a relative path only it can say.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }

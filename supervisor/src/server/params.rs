@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::parse_duration;
 use crate::event::Phase;
+use crate::journal::Resume;
 use crate::memory::{Bytes, MemoryReading, SystemReading};
 use crate::models::Listed;
 use crate::output::Format;
@@ -72,7 +73,7 @@ pub struct Submit {
     pub on_disconnect: OnDisconnect,
     /// Whether to go on where an earlier run on the same recording ended; `auto` when left out.
     #[serde(default)]
-    pub resume: ResumeWhen,
+    pub resume: Resume,
     /// Load the models whether they fit or not.
     #[serde(default)]
     pub force: bool,
@@ -131,16 +132,6 @@ pub enum OnDisconnect {
     /// It is stopped. What is done is kept for the next run.
     #[default]
     Cancel,
-}
-
-/// Whether to go on where an earlier run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum ResumeWhen {
-    #[default]
-    Auto,
-    Never,
 }
 
 /// A time to wait.
@@ -243,16 +234,7 @@ pub struct EstimateModel {
     /// Tokens of context of a summary model.
     pub ctx: Option<u32>,
     /// Which of the bundled models is meant by `demo`.
-    pub phase: Option<PhaseName>,
-}
-
-/// A phase, as it is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum PhaseName {
-    Stt,
-    Llm,
+    pub phase: Option<Phase>,
 }
 
 /// What `shutdown` takes.

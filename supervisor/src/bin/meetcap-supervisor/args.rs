@@ -8,6 +8,7 @@ use meetcap_supervisor::Device;
 use meetcap_supervisor::config::parse_duration;
 use meetcap_supervisor::journal::Resume;
 use meetcap_supervisor::output::Format;
+use meetcap_supervisor::service::SpeechOptions;
 
 /// Turns recordings into transcripts and summaries, one short-lived process per model.
 #[derive(Debug, Parser)]
@@ -151,7 +152,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) prompt: Option<PathBuf>,
     /// Ways that the speech model follows at once, at most 8: slower, sometimes better [default: the likeliest alone]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(SpeechOptions::MOST_BEAMS)))]
     pub(crate) beam: Option<u8>,
     /// Put the times of every word into the JSON transcript
     #[arg(long)]
@@ -261,6 +262,13 @@ pub(crate) struct ServeArgs {
     /// Configuration to read [default: ~/.meetcap/config.toml]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) loudness: Loudness,
+}
+
+/// How much is said on standard error.
+#[derive(Debug, Args)]
+pub(crate) struct Loudness {
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
@@ -324,12 +332,8 @@ pub(crate) struct Common {
     /// Write every event to standard output, one JSON object a line
     #[arg(long, value_name = "FORM")]
     pub(crate) events: Option<EventForm>,
-    /// Say nothing but errors
-    #[arg(short, long, conflicts_with = "verbose")]
-    pub(crate) quiet: bool,
-    /// Say more; twice for the workers' own output
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
+    #[command(flatten)]
+    pub(crate) loudness: Loudness,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

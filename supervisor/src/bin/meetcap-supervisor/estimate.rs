@@ -1,8 +1,7 @@
 //! `models estimate`: what a model would take here, and whether it fits now.
 
 use meetcap_supervisor::memory::{Bytes, MemoryPolicy, read_system};
-use meetcap_supervisor::models::named;
-use meetcap_supervisor::planning::{Basis, Estimate, Layout, by_name, estimate};
+use meetcap_supervisor::planning::{self, Basis, Estimate, Layout};
 use meetcap_supervisor::{ExitCode, Model};
 
 use super::Refusal;
@@ -10,15 +9,8 @@ use super::render::{json_for_terminal, printable};
 
 pub(crate) fn print(model: &Model, ctx: Option<u32>, policy: &MemoryPolicy, json: bool) -> Result<ExitCode, Refusal> {
     let system = read_system();
-    let estimate = if model.path.exists() {
-        estimate(model, ctx, policy, &system).map_err(|error| Refusal::new(ExitCode::of(&error), error.to_string()))?
-    } else if named::entry(&model.name).is_some() {
-        by_name(&model.name, policy, &system)
-    } else {
-        let message =
-            format!("model `{}` is missing: no such file, and no model is known by this name", model.requested);
-        return Err(Refusal::new(ExitCode::Model, message));
-    };
+    let estimate = planning::of(model, ctx, policy, &system)
+        .map_err(|error| Refusal::new(ExitCode::of(&error), error.to_string()))?;
     if json {
         println!("{}", json_for_terminal(&estimate));
     } else {

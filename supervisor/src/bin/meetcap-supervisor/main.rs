@@ -24,7 +24,7 @@ use std::process;
 
 use clap::{CommandFactory, Parser};
 use meetcap_supervisor::config::{self, Arguments, Config};
-use meetcap_supervisor::input::read_prompt;
+use meetcap_supervisor::input::{absolute, read_prompt};
 use meetcap_supervisor::journal::Resume;
 use meetcap_supervisor::memory::MemoryPolicy;
 use meetcap_supervisor::models::find;
@@ -35,16 +35,16 @@ use meetcap_supervisor::{
     ExitCode, Job, Model, Resources, RunReport, Stop, SummarizeJob, Supervisor, WorkerPrograms, default_threads,
 };
 
-use args::{Cli, Command, Common, DemoArgs, MemoryOptions, ModelsCommand, RunArgs, SummarizeArgs};
+use args::{Cli, Command, Common, DemoArgs, Loudness, MemoryOptions, ModelsCommand, RunArgs, SummarizeArgs};
 use render::Terminal;
 
 fn main() -> process::ExitCode {
     let cli = Cli::parse();
     let loudness = match &cli.command {
-        Command::Run(args) => Some((args.common.quiet, args.common.verbose)),
-        Command::Summarize(args) => Some((args.common.quiet, args.common.verbose)),
-        Command::Demo(args) => Some((args.common.quiet, args.common.verbose)),
-        Command::Serve(args) => Some((args.quiet, args.verbose)),
+        Command::Run(args) => Some(&args.common.loudness),
+        Command::Summarize(args) => Some(&args.common.loudness),
+        Command::Demo(args) => Some(&args.common.loudness),
+        Command::Serve(args) => Some(&args.loudness),
         Command::Ps(_)
         | Command::Config(_)
         | Command::Models(_)
@@ -52,8 +52,8 @@ fn main() -> process::ExitCode {
         | Command::Report(_)
         | Command::Completions { .. } => None,
     };
-    if let Some((quiet, verbose)) = loudness {
-        log_to_stderr(quiet, verbose);
+    if let Some(loudness) = loudness {
+        log_to_stderr(loudness);
         resident::keep_code(&bundled());
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -354,7 +354,7 @@ fn demo_model(_wanted: Wanted) -> Result<Model, Refusal> {
 fn refuse_clashes(audio: &[PathBuf], folder: Option<&Path>) -> Result<(), Refusal> {
     let mut seen: Vec<(PathBuf, OutputNames)> = Vec::new();
     for given in audio {
-        let path = std::path::absolute(given).unwrap_or_else(|_| given.clone());
+        let path = absolute(given);
         let names =
             OutputNames::for_audio(&path, folder).map_err(|error| Refusal::new(ExitCode::Usage, error.to_string()))?;
         if let Some((other, _)) = seen.iter().find(|(_, earlier)| earlier.clashes_with(&names)) {
@@ -380,13 +380,13 @@ fn unique(formats: &[Format]) -> Vec<Format> {
     kept
 }
 
-fn log_to_stderr(quiet: bool, verbose: u8) {
-    let level = match verbose {
+fn log_to_stderr(loudness: &Loudness) {
+    let level = match loudness.verbose {
         0 => "warn",
         1 => "meetcap_supervisor=debug,warn",
         _ => "trace",
     };
-    let level = if quiet { "error" } else { level };
+    let level = if loudness.quiet { "error" } else { level };
     let filter = tracing_subscriber::EnvFilter::try_from_env("MEETCAP_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let _ = tracing_subscriber::fmt()

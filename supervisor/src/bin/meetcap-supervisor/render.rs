@@ -84,10 +84,10 @@ enum Doing {
 
 impl Terminal {
     pub(crate) fn new(common: &Common, detail: Detail, memory_report: bool, subjects: &[&Path]) -> Self {
-        let interactive = !common.quiet && std::io::stderr().is_terminal();
+        let interactive = !common.loudness.quiet && std::io::stderr().is_terminal();
         let view = View {
-            quiet: common.quiet,
-            show_segments: !common.quiet && (detail == Detail::Demo || common.verbose > 0),
+            quiet: common.loudness.quiet,
+            show_segments: !common.loudness.quiet && (detail == Detail::Demo || common.loudness.verbose > 0),
             bar: interactive.then(new_bar),
             subjects: names(subjects),
             current: 0,
@@ -99,7 +99,7 @@ impl Terminal {
             models: [String::new(), String::new()],
             memory: Bytes(0),
             answer: String::new(),
-            show_answer: !common.quiet && detail == Detail::Demo,
+            show_answer: !common.loudness.quiet && detail == Detail::Demo,
             memory_report,
         };
         Self { view: Arc::new(Mutex::new(view)), jsonl: common.events.is_some(), events_lost: Arc::default() }

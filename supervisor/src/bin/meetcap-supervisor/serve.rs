@@ -32,7 +32,7 @@ pub(crate) async fn run(args: ServeArgs, stop: &Stop) -> Result<ExitCode, Refusa
         None => server.serve_stdio(stop).await,
         Some(path) => {
             let ready = || {
-                if !args.quiet {
+                if !args.loudness.quiet {
                     eprintln!("listening at {}", super::render::printable(&path.to_string_lossy()));
                 }
             };
