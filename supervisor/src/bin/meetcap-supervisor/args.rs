@@ -326,7 +326,7 @@ pub(crate) struct Common {
     /// Seed of the summary model's choices
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u32,
-    /// Threads an engine computes with [default: what this process may use]
+    /// Threads an engine computes with, no more than can run here at once [default: as many]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
     /// Write every event to standard output, one JSON object a line
