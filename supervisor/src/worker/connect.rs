@@ -113,6 +113,7 @@ pub(super) async fn start<R: Role>(launch: Launch) -> Result<Link<R>, StartError
         process,
         tail,
         sampler,
+        tells_readings: watch.tell_readings,
         observed: Observed::new(R::KIND, events.clone()),
         sandbox: SandboxStatus::None { why: "not told".to_owned() },
         deadlines,

@@ -28,7 +28,7 @@ use super::process::{Ended, Process};
 use super::{Deadlines, Observed, Yields, within};
 use crate::event::{Event, EventSink};
 use crate::memory::pressure::Relief;
-use crate::memory::{Baseline, OomCounters, Sampler};
+use crate::memory::{Baseline, OomCounters, Sampler, read_system_of};
 
 /// How long a connection may outlive its process: a frame in the socket's buffer is still read.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -87,6 +87,8 @@ pub(super) struct Link<R: Role> {
     pub(super) process: Process,
     pub(super) tail: OutputTail,
     pub(super) sampler: Sampler,
+    /// Whether readings are told as events.
+    pub(super) tells_readings: bool,
     pub(super) observed: Observed,
     pub(super) sandbox: SandboxStatus,
     pub(super) deadlines: Deadlines,
@@ -172,6 +174,15 @@ impl<R: Role> Link<R> {
                     });
                 }
             }
+        }
+    }
+
+    /// Tells the last reading at a moment that matters. The watch tells one a second, of which a short phase has only the
+    /// first, taken when its process had hardly begun.
+    pub(super) fn tell_reading(&self) {
+        if self.tells_readings {
+            let (pid, reading) = (self.process.pid(), self.sampler.samples().last);
+            self.events.send(Event::memory(R::KIND, pid, &reading, &read_system_of(pid)));
         }
     }
 

@@ -276,6 +276,7 @@ impl<R: Role> Worker<R, Planned> {
                 FromWorker::Loaded(report) => {
                     link.advance(LifecycleEvent::LoadFinished)?;
                     link.sampler.sample_now();
+                    link.tell_reading();
                     return Ok(report);
                 }
                 other => return Err(Ending::out_of_phase(&other)),
