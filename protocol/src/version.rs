@@ -18,8 +18,10 @@ impl ProtocolVersion {
     pub const RECORDINGS: Self = Self(3);
     /// A load may name a voice detector.
     pub const DETECTORS: Self = Self(4);
+    /// A job may ask for several windows at once.
+    pub const WINDOWS: Self = Self(5);
     /// The version this build speaks.
-    pub const CURRENT: Self = Self::DETECTORS;
+    pub const CURRENT: Self = Self::WINDOWS;
 
     /// Takes the number found in a preamble.
     pub const fn from_wire(number: u32) -> Self {

@@ -1061,6 +1061,8 @@ export interface Submit {
   vad?: string | null;
   /** How long to wait for memory before the load is refused. Such as `90s` or `10m`, or a number of seconds. */
   wait_for_memory?: Wait | null;
+  /** Windows of the recording decoded at once, at most 4, as far as threads and memory allow; one at a time when left out. */
+  windows?: number | null;
   /**
    * Times of every word in the JSON transcript.
    * @default false

@@ -4,6 +4,7 @@
 //!  death ──► fault that a retry cannot mend? ──────────────────────────► give up
 //!    │
 //!    ├─► it computed on a GPU ─────────────────────────────────────────► again, on the CPU
+//!    ├─► it worked on several units ───────────────────────────────────► again, on one at a time
 //!    ├─► second death on the same unit ─► too many gaps in a row? ─────► give up
 //!    │                                        no ──────────────────────► mark the unit as a gap, go on after it
 //!    └─► too many restarts without progress lately? ─ yes ─────────────► give up
@@ -63,6 +64,8 @@ pub struct Death {
     pub mendable: bool,
     /// It computed on something else than the CPU.
     pub on_gpu: bool,
+    /// It was working on other units as well, and which of them it died of cannot be told.
+    pub crowded: bool,
     /// The unit it was working on.
     pub unit: Option<u64>,
 }
@@ -74,6 +77,7 @@ pub enum Decision {
     Again {
         after: Duration,
         cpu_only: bool,
+        one_at_a_time: bool,
     },
     /// Give up on this unit and start again after it.
     Skip {
@@ -126,16 +130,21 @@ impl RestartPolicy {
         if death.on_gpu {
             // Another configuration: its tries are counted anew.
             self.spot = None;
-            return Decision::Again { after, cpu_only: true };
+            return Decision::Again { after, cpu_only: true, one_at_a_time: death.crowded };
         }
-        let Some(unit) = death.unit else { return Decision::Again { after, cpu_only: false } };
+        let again = Decision::Again { after, cpu_only: false, one_at_a_time: death.crowded };
+        if death.crowded {
+            self.spot = None;
+            return again;
+        }
+        let Some(unit) = death.unit else { return again };
         let tries = match self.spot {
             Some((spot, tries)) if spot == unit => tries + 1,
             _ => 1,
         };
         self.spot = Some((unit, tries));
         if tries < self.limits.tries {
-            return Decision::Again { after, cpu_only: false };
+            return again;
         }
         self.gaps_in_a_row += 1;
         if self.gaps_in_a_row >= self.limits.gaps_in_a_row {
@@ -179,14 +188,14 @@ mod tests {
     }
 
     fn at(unit: Option<u64>) -> Death {
-        Death { mendable: true, on_gpu: false, unit }
+        Death { mendable: true, on_gpu: false, crowded: false, unit }
     }
 
     #[test]
     fn a_worker_that_dies_at_its_start_is_started_three_times_more_and_no_further() {
         let (mut policy, now) = (policy(), Instant::now());
         let pauses: Vec<Decision> = (0..4).map(|_| policy.decide(at(None), now)).collect();
-        let again = |ms| Decision::Again { after: Duration::from_millis(ms), cpu_only: false };
+        let again = |ms| Decision::Again { after: Duration::from_millis(ms), cpu_only: false, one_at_a_time: false };
         assert_eq!(pauses, [again(250), again(500), again(1000), Decision::GiveUp]);
     }
 
@@ -251,6 +260,16 @@ mod tests {
         assert!(matches!(policy.decide(on_gpu, now), Decision::Again { cpu_only: true, .. }));
         // The CPU has two tries of its own.
         assert!(matches!(policy.decide(at(Some(3)), now), Decision::Again { cpu_only: false, .. }));
+        assert!(matches!(policy.decide(at(Some(3)), now), Decision::Skip { unit: 3, .. }));
+    }
+
+    #[test]
+    fn a_unit_is_not_blamed_while_others_were_being_worked_on() {
+        let (mut policy, now) = (policy(), Instant::now());
+        let crowded = Death { crowded: true, ..at(Some(3)) };
+        assert!(matches!(policy.decide(crowded, now), Decision::Again { one_at_a_time: true, .. }));
+        // Alone it has two tries of its own.
+        assert!(matches!(policy.decide(at(Some(3)), now), Decision::Again { one_at_a_time: false, .. }));
         assert!(matches!(policy.decide(at(Some(3)), now), Decision::Skip { unit: 3, .. }));
     }
 

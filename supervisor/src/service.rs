@@ -12,6 +12,7 @@
 //! A service holds the plan; `load_model` takes no argument, as in the specification.
 
 use std::future::Future;
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -325,6 +326,7 @@ pub struct SttService {
     cpu_only: bool,
     exact_tokens: Option<u32>,
     options: SpeechOptions,
+    windows: NonZeroU8,
     detector: Detector,
 }
 
@@ -334,9 +336,9 @@ impl SttService {
         let recordings = vec![audio.clone()];
         let (slot, options) = (Slot::new(host, model), SpeechOptions::default());
         let threads = useful_threads(threads);
-        let detector = Detector::Energy;
+        let (detector, windows) = (Detector::Energy, NonZeroU8::MIN);
         let mut service =
-            Self { slot, audio, recordings, threads, cpu_only: false, exact_tokens: None, options, detector };
+            Self { slot, audio, recordings, threads, cpu_only: false, exact_tokens: None, options, windows, detector };
         service.set_detector(Detector::Energy);
         service
     }
@@ -372,6 +374,16 @@ impl SttService {
         self.options = options;
     }
 
+    /// Sets how many windows to decode at once, from the next recording on.
+    pub fn set_windows(&mut self, windows: NonZeroU8) {
+        self.windows = windows;
+    }
+
+    /// How many that are.
+    pub fn windows(&self) -> NonZeroU8 {
+        self.windows
+    }
+
     /// Decodes about so many tokens in each window, once and without a second try; for measurements.
     pub fn set_exact_tokens(&mut self, tokens: Option<u32>) {
         self.exact_tokens = tokens;
@@ -396,6 +408,7 @@ impl SttService {
             words: self.options.words,
             first_unit,
             exact_tokens: self.exact_tokens,
+            windows: Some(self.windows),
         };
         self.slot.process(job, update).await
     }

@@ -2,11 +2,13 @@
 //! calibration. Under-prediction above 5 % fails, and so does over-prediction above 25 %, which would refuse what fits.
 #![cfg(target_os = "linux")]
 
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use meetcap_protocol::payload::llm::KvType;
-use meetcap_supervisor::memory::estimate::{Need, llm_need, should_map_weights, stt_need};
+use meetcap_protocol::payload::stt::{SttJob, SttLoad};
+use meetcap_supervisor::memory::estimate::{Need, further_window_need, llm_need, should_map_weights, stt_need};
 use meetcap_supervisor::models::shape::{ModelShape, read_shape};
 use meetcap_tests::bins;
 use meetcap_tests::deadline::within;
@@ -53,7 +55,13 @@ fn speech_models_of_any_shape_take_what_was_estimated() {
             let (path, shape, read) = model(&room, "random-whisper", &mut rng);
             let ModelShape::Whisper(whisper) = &read else { panic!("{read:?}") };
             let peaks = measure::speech(&worker("meetcap-worker-stt"), &path, &audio, 1, Some(TOKENS));
-            holds(shape, stt_need(whisper, None, false), peaks.peak);
+            let one = stt_need(whisper, None, false);
+            holds(shape, one, peaks.peak);
+            // The noise is long enough for two, and two are at work at once.
+            let load = SttLoad { model: path.as_path().into(), threads: 2, gpu: false, vad: None };
+            let job = SttJob { windows: NonZeroU8::new(2), ..measure::fixed_job(&audio, Some(TOKENS)) };
+            let peaks = measure::speech_as(&worker("meetcap-worker-stt"), load, job);
+            holds(shape, one + further_window_need(whisper, None), peaks.peak);
         }
     });
 }

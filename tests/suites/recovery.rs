@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use meetcap_tests::case::{ALL, Case, TRANSCRIPT};
 use meetcap_tests::fake::{LAST_WORDS, window_text};
+use meetcap_tests::rng::Rng;
 use meetcap_tests::run::{Finished, of_kind};
+use meetcap_tests::shapes::Shape;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -74,6 +76,27 @@ fn a_window_that_kills_two_workers_becomes_a_gap_and_the_rest_is_transcribed() {
         let spots: Vec<_> = deaths(&ledger, 0).iter().map(|death| death["spot"].clone()).collect();
         assert_eq!(spots, ["window 2 (00:02 to 00:03)", "window 2 (00:02 to 00:03)"], "{how}");
         assert!(finished.stderr.contains("00:02"), "the gap is told: {finished:#?}");
+    }
+}
+
+#[test]
+fn a_window_that_kills_among_others_is_found_by_trying_them_singly() {
+    let case = Case::new();
+    // What a further window takes is known of real shapes alone.
+    let model = Shape::named("whisper-tiny-q5_0", &mut Rng::new(1)).expect("a shape");
+    model.write(&case.room.path("speech.bin"), &mut Rng::new(1)).expect("room on the disk");
+    let script = "windows: 6\nstt window 2: abort";
+    let finished = case.events(script).args(["--threads", "2", "--windows", "2"]).run().expect_code(0);
+    assert_eq!(case.room.text("talk.transcript.txt"), text_without(6, &[2]));
+    let events = finished.events();
+    let died = of_kind(&events, "warning").into_iter().filter(|warning| warning["code"] == "worker_died");
+    let outlooks: Vec<bool> =
+        died.map(|warning| warning["message"].as_str().expect("a message").contains("one window at a time")).collect();
+    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) {
+        assert_eq!(outlooks, [true, false, false], "{finished:#?}");
+        assert_eq!(case.log().windows("stt"), [0, 1, 2, 2, 2, 3, 4, 5]);
+    } else {
+        assert_eq!(outlooks, [false, false], "one processor takes them singly from the start: {finished:#?}");
     }
 }
 

@@ -1,13 +1,17 @@
 //! What is written down of silence, of noise and of what a model makes up; and what the options of the decoder do.
 #![cfg(unix)]
 
+use std::time::Duration;
+
 use meetcap_tests::case::Case;
 use meetcap_tests::demo::{demo, json_of, room_with, run, spoken};
+use meetcap_tests::processes;
 use meetcap_tests::rng::Rng;
 use meetcap_tests::room::Room;
-use meetcap_tests::run::of_kind;
+use meetcap_tests::run::{Invocation, of_kind};
 use meetcap_tests::wav::Mono;
 use meetcap_tests::wer::WordErrors;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 const RATE: u32 = 16_000;
@@ -57,13 +61,15 @@ fn long_silences_hold_no_words_and_change_none() {
         assert!(stretches.iter().any(inside), "{text}: {start} to {end} reaches into a silence");
         before = *end;
     }
+    // The engine's own time of a first or last word depends a little on the pad beside it.
+    let near = |one: f64, other: f64| (one - other).abs() <= 0.25;
     for (from, to) in stretches {
         let heard: Vec<_> = found.iter().filter(|(start, ..)| (from - 0.1..to).contains(start)).cloned().collect();
         assert_eq!(WordErrors::between(&words(&expected), &words(&heard)).percent(), 0.0, "{heard:?}");
         let (first, last) = (heard.first().expect("words"), heard.last().expect("words"));
-        assert!((first.0 - from - expected[0].0).abs() <= 0.1, "{first:?} for {:?} at {from}", expected[0]);
+        assert!(near(first.0 - from, expected[0].0), "{first:?} for {:?} at {from}", expected[0]);
         let end = expected.last().expect("words").1;
-        assert!((last.1 - from - end).abs() <= 0.1, "{last:?} for the end {end} at {from}");
+        assert!(near(last.1 - from, end), "{last:?} for the end {end} at {from}");
     }
 }
 
@@ -135,11 +141,62 @@ fn several_ways_at_once_hear_the_same_words() {
 }
 
 #[test]
+fn several_windows_at_once_give_the_same_transcript_and_are_told_in_order() {
+    let room = long_talk();
+    let at_once = |windows: &str| {
+        let finished = long_run(&room, windows).run().expect_code(0);
+        let told: Vec<Value> = of_kind(&finished.events(), "segment").into_iter().cloned().collect();
+        (told, segments(&json_of(&room, "long.transcript.json")))
+    };
+    let (one, two) = (at_once("1"), at_once("2"));
+    assert!(one.1.len() >= 4 && one.1 == two.1, "{:#?}\n{:#?}", one.1, two.1);
+    let ids = |told: &[Value]| told.iter().map(|segment| segment["id"].as_u64().expect("a number")).collect::<Vec<_>>();
+    assert_eq!(ids(&two.0), (0..one.1.len() as u64).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_worker_that_is_killed_at_several_windows_is_replaced_by_one_that_takes_them_singly() {
+    let room = long_talk();
+    let _ = long_run(&room, "1").run().expect_code(0);
+    let expected = segments(&json_of(&room, "long.transcript.json"));
+    let running = long_run(&room, "2").start();
+    running.event(|event| event["event"] == "segment");
+    for worker in running.workers() {
+        processes::signal(worker, Signal::SIGKILL);
+    }
+    let finished = running.finish().expect_code(0);
+    assert_eq!(segments(&json_of(&room, "long.transcript.json")), expected);
+    let events = finished.events();
+    let died: Vec<_> =
+        of_kind(&events, "warning").into_iter().filter(|warning| warning["code"] == "worker_died").collect();
+    let alone = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+    assert!(died.len() == 1, "{finished:#?}");
+    let message = died[0]["message"].as_str().expect("a message");
+    assert_eq!(message.contains("one window at a time"), alone, "{message}");
+}
+
+/// With as many threads as windows at once.
+fn long_run(room: &Room, windows: &str) -> Invocation {
+    let command = room.supervisor().within(Duration::from_secs(300)).args(["run", "long.wav", "--resume", "never"]);
+    command.args(["--stt", "demo", "--no-summary", "--events", "jsonl", "--threads", windows, "--windows", windows])
+}
+
+/// Five times the same talk: several windows.
+fn long_talk() -> Room {
+    let room = Room::new();
+    let talk = Mono::from_bytes(&spoken().wav);
+    Mono { rate: RATE, samples: talk.samples.repeat(5) }.write(&room.path("long.wav"));
+    room
+}
+
+#[test]
 fn options_that_cannot_work_are_refused_with_the_remedy() {
     let room = room_with("talk.wav");
     let with = |options: &[&str]| run(&room).args(["--stt", "demo", "--no-summary", "talk.wav"]).args(options).run();
     let _ = with(&["--translate"]).expect_code(4).says("multilingual");
     let _ = with(&["--beam", "9"]).expect_code(2);
+    let _ = with(&["--windows", "0"]).expect_code(2);
+    let _ = with(&["--windows", "5"]).expect_code(2);
     let _ = with(&["--prompt", "gone.txt"]).expect_code(2).says("gone.txt");
     for (name, content, words) in [
         ("empty.txt", &b" \n"[..], "empty"),

@@ -7,18 +7,24 @@
 //!                                       └── at a higher temperature
 //! ```
 //!
-//! Each window is a unit of work: started, decoded on its own, done, and the next begins when it is durable. A
-//! resumed job cuts the same windows and decodes only those that are missing, in the language that the first
-//! window with speech has, so that its result does not tell that it was interrupted.
+//! Each window is a unit of work: started, decoded on its own, done, and the next begins when it is durable; where
+//! it was asked for, others are decoded meanwhile ([`crate::flight`]), and the text is the same. A resumed job cuts the
+//! same windows and decodes only those that are missing, in the language that the first window with speech has, so that
+//! its result does not tell that it was interrupted.
 //!
 //! Words leave only inside `Spoken`. Failures are those of [`crate::audio`], [`crate::silero`] and [`crate::whisper`].
+
+use std::num::NonZeroU8;
+use std::sync::Arc;
 
 use meetcap_protocol::payload::stt::{Stt, SttItem, SttJob, SttLoad, SttOutput};
 use meetcap_protocol::runtime::{Engine, JobContext, LoadContext};
 use meetcap_protocol::{FaultKind, LoadReport, WorkerFault};
 
+use crate::apart::Apart;
 use crate::audio::{Damage, Recording};
 use crate::detector::Detector;
+use crate::flight::{Flight, Flights};
 use crate::judge::{Verdict, judge};
 use crate::silero::Vad;
 use crate::whisper::{self, Model, Options, Piece, Settings};
@@ -33,7 +39,7 @@ const HOTTER: [f32; 2] = [0.4, 0.8];
 /// whisper.cpp as a worker's engine.
 #[derive(Default)]
 pub(crate) struct SttEngine {
-    model: Option<Model>,
+    model: Option<Arc<Model>>,
     /// Tells where somebody speaks; without one the level of the sound does.
     vad: Option<Vad>,
 }
@@ -56,7 +62,7 @@ impl Engine for SttEngine {
     fn load(&mut self, load: &SttLoad, context: &LoadContext<Stt>) -> Result<LoadReport, WorkerFault> {
         context.progress(0.0);
         self.vad = load.vad.as_ref().map(|vad| Vad::load(&vad.to_path())).transpose()?;
-        self.model = Some(Model::load(&load.model.to_path(), load)?);
+        self.model = Some(Arc::new(Model::load(&load.model.to_path(), load)?));
         context.cancel().check()?;
         context.progress(1.0);
         let device = whisper::gpu().filter(|_| load.gpu).unwrap_or("cpu");
@@ -74,6 +80,7 @@ impl Engine for SttEngine {
             prompt: job.prompt.clone(),
             beam: job.beam,
             exact_tokens: job.exact_tokens,
+            windows: job.windows,
         };
         model.check(&options)?;
         let mut recording = Recording::open(&job.audio.to_path())?;
@@ -92,6 +99,7 @@ impl Engine for SttEngine {
             settings: None,
             damage: Vec::new(),
             said_until: 0.0,
+            flights: Flights::new(job.windows.unwrap_or(NonZeroU8::MIN)),
         };
         let mut samples = Vec::new();
         loop {
@@ -103,12 +111,13 @@ impl Engine for SttEngine {
                 windower.finish();
             }
             while let Some(window) = windower.next_window()? {
-                transcription.window(&window)?;
+                transcription.window(window)?;
             }
             if !more {
                 break;
             }
         }
+        transcription.finish()?;
         Ok(SttOutput {
             sample_rate: info.sample_rate,
             duration: recording.duration(),
@@ -124,7 +133,7 @@ impl Engine for SttEngine {
 
 /// What a job carries from window to window.
 struct Transcription<'job> {
-    model: &'job Model,
+    model: &'job Arc<Model>,
     context: &'job JobContext<Stt>,
     first_unit: u64,
     /// Seconds, where known.
@@ -140,27 +149,98 @@ struct Transcription<'job> {
     damage: Vec<Damage>,
     /// Seconds; no segment begins before the last one ended.
     said_until: f64,
+    flights: Flights<Heard, Text>,
 }
 
+/// A window and what is to be told with it.
+struct Heard {
+    window: Arc<Window>,
+    damage: Vec<Damage>,
+}
+
+/// What the model made of a window. There is no verdict where nothing was to be judged.
+type Text = (Vec<Piece>, Option<Verdict>);
+
 impl Transcription<'_> {
-    fn window(&mut self, window: &Window) -> Result<(), WorkerFault> {
-        let damage = self.damage_in(window);
+    /// Takes the next window on. Those that are told by the time this returns are durable.
+    fn window(&mut self, window: Window) -> Result<(), WorkerFault> {
+        let damage = self.damage_in(&window);
         let silent = window.is_silent();
         if !silent && self.language.is_none() {
-            self.language = Some(self.model.detect(self.context.cancel(), &window.samples)?);
+            self.language = Some(self.detect(&window.samples)?);
         }
         if window.index < self.first_unit {
             return self.context.cancel().check();
         }
-        self.context.unit_started(window.index, window.start(), window.end());
-        for Damage { at, detail } in damage {
-            self.context.item(SttItem::Damaged { at, detail });
+        if !silent {
+            while let Some(flight) = self.flights.take_for_room() {
+                self.tell(flight)?;
+            }
+        }
+        let window = Arc::new(window);
+        if let Some(first) = self.flights.push(Heard { window: window.clone(), damage }) {
+            open(self.context, first);
         }
         if !silent {
-            self.transcribe(window)?;
+            let work = self.decode(window)?;
+            self.flights.decode(work);
+        }
+        while let Some(flight) = self.flights.take_due() {
+            self.tell(flight)?;
+        }
+        Ok(())
+    }
+
+    /// No more windows will come: tells those that are on their way.
+    fn finish(&mut self) -> Result<(), WorkerFault> {
+        while let Some(flight) = self.flights.take_next() {
+            self.tell(flight)?;
+        }
+        Ok(())
+    }
+
+    /// Tells what the first window gave, and opens the one behind it.
+    fn tell(&mut self, flight: Flight<Heard, Text>) -> Result<(), WorkerFault> {
+        let (Heard { window, .. }, text) = flight.land();
+        if let Some((pieces, verdict)) = text? {
+            self.said_until = self.said_until.max(window.start());
+            let items = match verdict {
+                None => place::whole(pieces, &window, self.said_until),
+                Some(verdict) => place::placed(pieces, &verdict, &window, self.said_until, self.words),
+            };
+            for item in items {
+                if let SttItem::Segment(segment) = &item {
+                    self.said_until = self.said_until.max(segment.end);
+                }
+                self.context.item(item);
+            }
         }
         self.context.progress(window.end(), self.total.map(|total| total.max(window.end())));
-        self.context.unit_done(window.index)
+        self.context.unit_done(window.index)?;
+        if let Some(next) = self.flights.first() {
+            open(self.context, next);
+        }
+        Ok(())
+    }
+
+    fn detect(&self, samples: &[f32]) -> Result<&'static str, WorkerFault> {
+        let (model, cancel, samples) = (self.model.clone(), self.context.cancel().clone(), samples.to_vec());
+        Apart::begin(self.context.cancel(), move || model.detect(&cancel, &samples))?.wait()
+    }
+
+    fn decode(&mut self, window: Arc<Window>) -> Result<Apart<Text>, WorkerFault> {
+        let language = self.language.unwrap_or(NO_LANGUAGE);
+        let cancel = self.context.cancel();
+        let settings = self.settings.get_or_insert_with(|| self.model.settings(language, &self.options, cancel));
+        let (model, settings) = (self.model.clone(), settings.clone());
+        let is_exact = self.options.exact_tokens.is_some();
+        Apart::begin(cancel, move || {
+            if is_exact {
+                Ok((model.decode(&settings, 0.0, &window.samples)?, None))
+            } else {
+                best_try(&model, &settings, &window).map(|(pieces, verdict)| (pieces, Some(verdict)))
+            }
+        })
     }
 
     fn damage_in(&mut self, window: &Window) -> Vec<Damage> {
@@ -169,26 +249,13 @@ impl Transcription<'_> {
         self.damage = later;
         now
     }
+}
 
-    fn transcribe(&mut self, window: &Window) -> Result<(), WorkerFault> {
-        let language = self.language.unwrap_or(NO_LANGUAGE);
-        let cancel = self.context.cancel();
-        let settings = self.settings.get_or_insert_with(|| self.model.settings(language, &self.options, cancel));
-        self.said_until = self.said_until.max(window.start());
-        let items = if self.options.exact_tokens.is_some() {
-            let pieces = self.model.decode(settings, 0.0, &window.samples)?;
-            place::whole(pieces, window, self.said_until)
-        } else {
-            let (pieces, verdict) = best_try(self.model, settings, window)?;
-            place::placed(pieces, &verdict, window, self.said_until, self.words)
-        };
-        for item in items {
-            if let SttItem::Segment(segment) = &item {
-                self.said_until = self.said_until.max(segment.end);
-            }
-            self.context.item(item);
-        }
-        Ok(())
+/// Says that a window is being worked on.
+fn open(context: &JobContext<Stt>, Heard { window, damage }: &Heard) {
+    context.unit_started(window.index, window.start(), window.end());
+    for Damage { at, detail } in damage {
+        context.item(SttItem::Damaged { at: *at, detail: detail.clone() });
     }
 }
 

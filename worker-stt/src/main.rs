@@ -1,12 +1,14 @@
 //! The speech-to-text worker: one recording in, segments out. Everything it shares with other workers is in
 //! `meetcap_protocol::runtime`; what is here decodes audio, cuts it into windows and runs whisper.cpp.
 
+mod apart;
 mod audio;
 #[cfg(test)]
 mod demo_model;
 mod detector;
 mod engine;
 mod exact;
+mod flight;
 mod judge;
 mod memory;
 mod model_file;

@@ -3,20 +3,18 @@
 //! Every window gets a state of its own. whisper.cpp seeds its random numbers once per state and draws from them
 //! when it falls back to sampling, so that in a shared state what a window gives would depend on those before it.
 //!
-//! whisper.cpp looks at its abort callback between steps, but its encoder is one step and takes many seconds with a
-//! large model on a slow machine. So a window is computed on a thread of its own: who cancels does not wait for it.
-//! The fault ends the process, and the thread with it.
+//! All of it blocks for as long as the engine computes: [`crate::apart`] is for those who cannot wait. One model may
+//! decode several windows at once, each on a thread of its own; they share the weights and nothing else.
 //!
 //! May not let the text of a window into a log or a fault. Failures: `ModelMissing`, `ModelInvalid`,
 //! `AllocationFailed` (most of it by [`crate::memory`]), `BadInput` for an unknown language, `Cancelled`, `Engine` for
 //! the rest. ggml aborts the process on what it holds to be impossible.
 
+use std::borrow::Cow;
 use std::ffi::{c_int, c_void};
+use std::num::NonZeroU8;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use meetcap_protocol::payload::Spoken;
 use meetcap_protocol::payload::stt::SttLoad;
@@ -37,12 +35,6 @@ const MOST_THREADS: u16 = 64;
 /// whisper.cpp has no room for more.
 const MOST_BEAMS: u8 = 8;
 const ENGLISH: &str = "en";
-/// How often the flag for cancellation is looked at.
-const GLANCE: Duration = Duration::from_millis(20);
-/// A cancelled computation may end by itself for so long before it is left alone.
-const FAREWELL: Duration = Duration::from_millis(200);
-/// What main threads have.
-const STACK: usize = 8 << 20;
 
 /// A loaded model.
 pub(crate) struct Model {
@@ -75,6 +67,8 @@ pub(crate) struct Options {
     pub(crate) beam: Option<u8>,
     /// Decode so many tokens in each window; see [`exact`].
     pub(crate) exact_tokens: Option<u32>,
+    /// How many windows share the model's threads; one when not given.
+    pub(crate) windows: Option<NonZeroU8>,
 }
 
 /// How to decode; made once per job, because every language and prompt set costs a string that is never freed.
@@ -153,7 +147,8 @@ impl Model {
             }
             None => SamplingStrategy::Greedy { best_of: 1 },
         });
-        parameters.set_n_threads(self.threads);
+        let windows = c_int::from(options.windows.map_or(1, NonZeroU8::get));
+        parameters.set_n_threads((self.threads / windows).max(1));
         parameters.set_language(Some(language));
         parameters.set_no_context(true);
         parameters.set_suppress_blank(true);
@@ -236,35 +231,16 @@ impl Model {
     }
 
     pub(crate) fn run(&self, settings: Settings, samples: &[f32]) -> Result<WhisperState, WorkerFault> {
-        let cancel = settings.cancel.clone();
+        // The abort callback reads it until the computation is over.
+        let Settings { parameters, cancel } = settings;
         let mut state = self.context.create_state().map_err(|_| memory::fault("could not make room for a window"))?;
-        let mut samples = samples.to_vec();
-        samples.resize(samples.len().max(LEAST_SAMPLES), 0.0);
-        let (sender, receiver) = channel();
-        let compute = move || {
-            let Settings { parameters, cancel } = settings;
-            let result = state.full(parameters, &samples);
-            drop(cancel);
-            // Nobody waits any more: the job was cancelled.
-            let _ = sender.send((state, result));
-        };
-        let thread = thread::Builder::new().name("whisper".to_owned()).stack_size(STACK).spawn(compute);
-        thread.map_err(|error| {
-            WorkerFault::new(FaultKind::AllocationFailed, format!("cannot start a thread: {error}"))
-        })?;
-        let mut asked: Option<Instant> = None;
-        let outcome = loop {
-            match receiver.recv_timeout(GLANCE) {
-                Err(RecvTimeoutError::Timeout) => {}
-                outcome => break outcome,
-            }
-            if cancel.is_set() && asked.get_or_insert_with(Instant::now).elapsed() >= FAREWELL {
-                return Err(WorkerFault::cancelled());
-            }
-        };
+        let mut samples = Cow::Borrowed(samples);
+        if samples.len() < LEAST_SAMPLES {
+            samples.to_mut().resize(LEAST_SAMPLES, 0.0);
+        }
+        let result = state.full(parameters, &samples);
         // The engine's own code for an abort is one of several; the flag is certain.
         cancel.check()?;
-        let (state, result) = outcome.map_err(|_| WorkerFault::new(FaultKind::Panic, "decoding a window panicked"))?;
         result.map_err(|error| engine_fault("decoding", error))?;
         Ok(state)
     }

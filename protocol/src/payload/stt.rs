@@ -1,7 +1,8 @@
 //! Speech to text. The unit of work is a *window*: at most [`MAX_WINDOW`] of the recording, cut where nobody speaks,
-//! decoded on its own. What is silent in it the model does not hear, so a window may be long. Nothing of one window's text reaches the next, so a window can be done again, or
-//! skipped, without a trace in the others.
+//! decoded on its own. What is silent in it the model does not hear, so a window may be long. Nothing of one window's
+//! text reaches the next, so a window can be done again, or skipped, without a trace in the others.
 
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,9 @@ pub struct SttJob {
     /// Decode about so many tokens in each window, once and without a second try: for measurements with weights
     /// that mean nothing.
     pub exact_tokens: Option<u32>,
+    /// Decode so many windows at once, on the threads of the load together; one at a time when not given. They are
+    /// told in order all the same, and what is told of each does not depend on it.
+    pub windows: Option<NonZeroU8>,
 }
 
 impl SttJob {
@@ -75,6 +79,7 @@ impl SttJob {
             words: false,
             first_unit: 0,
             exact_tokens: None,
+            windows: None,
         }
     }
 }

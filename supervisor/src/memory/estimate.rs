@@ -132,9 +132,9 @@ mod speech {
     pub(super) const GRAPHS: u64 = 4;
     /// The program, and the maps from word to number and back: the same in all models.
     pub(super) const PROGRAM_AND_WORDS: Bytes = Bytes::kib(9_350);
-    /// Samples of a window of 29.5 s, twice (the worker's and the computing thread's), its mel spectrogram with the
-    /// silence behind it, and what decoding keeps for each word of the vocabulary; without the encoder's input.
-    pub(super) const AUDIO: Bytes = Bytes::kib(8_500);
+    /// Samples of a window of 29.5 s, its mel spectrogram with the silence behind it, and what decoding keeps for each
+    /// word of the vocabulary; without the encoder's input.
+    pub(super) const AUDIO: Bytes = Bytes::kib(6_650);
     /// Tokens before the first word: start, language, task, and one more.
     pub(super) const PROMPT: u64 = 4;
     /// A pass that ends early hands its text to the next one as its prompt, and probabilities of the whole vocabulary
@@ -190,6 +190,13 @@ pub fn stt_need(shape: &WhisperShape, beams: Option<u8>, on_gpu: bool) -> Need {
     }
     let parts = Parts { weights, context, compute: graphs + host + work, overhead };
     Need { cost: parts.total(), mapped: Bytes(0), gpu: Bytes(0), parts }
+}
+
+/// What each window takes that is decoded beside the first, on the CPU: all but the weights and the program.
+pub fn further_window_need(shape: &WhisperShape, beams: Option<u8>) -> Need {
+    let parts = stt_need(shape, beams, false).parts;
+    let parts = Parts { weights: Bytes(0), overhead: speech::AUDIO, ..parts };
+    Need { cost: parts.total(), parts, ..Need::default() }
 }
 
 /// What a voice detector takes beside a speech model. All have one shape, so it is the same for all.

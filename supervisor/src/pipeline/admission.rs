@@ -13,6 +13,7 @@
 //!
 //! A fit that is seen while waiting has to last: memory that comes and goes every few seconds admits nobody.
 
+use std::num::NonZeroU8;
 use std::time::{Duration, Instant};
 
 use super::Run;
@@ -38,6 +39,8 @@ pub(super) struct Candidate {
     pub(super) need: Need,
     /// It is to be computed on a graphics processor, as far as was asked for.
     pub(super) on_gpu: bool,
+    /// Of a recording, to be decoded at once.
+    pub(super) windows: NonZeroU8,
 }
 
 /// What the user allows, besides the policy.

@@ -1,5 +1,6 @@
 //! What can be asked for: plain data.
 
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,11 +46,17 @@ pub struct Resources {
     pub force: bool,
     /// How long to wait for memory.
     pub wait_for_memory: Duration,
+    /// Windows of a recording to decode at once, at most [`Self::MOST_WINDOWS`], as far as threads and memory allow; one
+    /// at a time when not given. A crash costs as many.
+    pub windows: Option<NonZeroU8>,
     /// Measure, with models whose weights mean nothing.
     pub exact: Option<Exact>,
 }
 
 impl Resources {
+    /// Windows that can be decoded at once; each takes memory of its own.
+    pub const MOST_WINDOWS: u8 = 4;
+
     pub(super) fn wish(&self) -> Wish {
         Wish { force: self.force, patience: self.wait_for_memory }
     }

@@ -62,7 +62,7 @@ use admission::Candidate;
 pub use builder::Builder;
 pub use job::{Exact, Job, Resources, SummarizeJob, default_threads, useful_threads};
 use keeping::Keeping;
-use rungs::Rungs;
+use rungs::{Rungs, SpeechUse};
 use turn::Share;
 
 /// A handle on what all runs share: programs, rules, the one permit to hold a model, and the [queue](crate::queue).
@@ -370,11 +370,12 @@ fn summary_rungs(run: &Run, requested: &Model, resources: &Resources) -> Result<
 fn speech_rungs(run: &Run, job: &Job) -> Result<Rungs, JobError> {
     let requested = Model { path: absolute(&job.stt.path), ..job.stt.clone() };
     rungs::of(Phase::Stt, &requested, &run.host.memory, job.resources.wish(), |model| {
-        let candidates = rungs::speech(&model, job.speech.beam, job.resources.is_on_gpu())?;
+        let wanted = SpeechUse::of(job);
+        let candidates = rungs::speech(&model, wanted)?;
         let detector = detector_need(&job.vad);
-        // What is remembered was measured without beams, and perhaps without a detector.
-        let is_usual = job.speech.beam.is_none();
+        // What is remembered was measured in the usual way, and perhaps without a detector.
         let known = candidates.into_iter().map(|candidate| {
+            let is_usual = wanted.is_usual(candidate.windows);
             let candidate = if is_usual { run.calibrated(candidate, None) } else { candidate };
             Candidate { need: candidate.need + detector, ..candidate }
         });

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use meetcap_protocol::FaultKind;
+use meetcap_protocol::{FaultKind, LifecycleState};
 
 use super::Run;
 use crate::errors::JobError;
@@ -34,11 +34,20 @@ pub(super) struct Recovery {
     policy: RestartPolicy,
     deaths: Vec<ExitRecord>,
     cpu_only: bool,
+    crowded: bool,
+    one_at_a_time: bool,
 }
 
 impl Recovery {
     pub(super) fn new(phase: Phase, limits: RestartLimits) -> Self {
-        Self { phase, policy: RestartPolicy::new(limits), deaths: Vec::new(), cpu_only: false }
+        Self {
+            phase,
+            policy: RestartPolicy::new(limits),
+            deaths: Vec::new(),
+            cpu_only: false,
+            crowded: false,
+            one_at_a_time: false,
+        }
     }
 
     /// A unit was committed.
@@ -46,9 +55,19 @@ impl Recovery {
         self.policy.progressed();
     }
 
+    /// Tells whether the next worker works on several units at once.
+    pub(super) fn crowd(&mut self, crowded: bool) {
+        self.crowded = crowded;
+    }
+
     /// Whether the GPU has been given up.
     pub(super) fn cpu_only(&self) -> bool {
         self.cpu_only
+    }
+
+    /// Whether several units at once have been given up.
+    pub(super) fn one_at_a_time(&self) -> bool {
+        self.one_at_a_time
     }
 
     /// Every worker that died in this phase.
@@ -80,14 +99,23 @@ impl Recovery {
             return Err(failure);
         }
         self.deaths.push(ExitRecord::new(exit, spot.as_ref().map(|spot| spot.name.clone())));
-        let death =
-            Death { mendable: is_mendable(exit) || fits_elsewhere, on_gpu, unit: spot.as_ref().map(|spot| spot.unit) };
+        let death = Death {
+            mendable: is_mendable(exit) || fits_elsewhere,
+            on_gpu,
+            crowded: self.crowded && exit.state == LifecycleState::Processing,
+            unit: spot.as_ref().map(|spot| spot.unit),
+        };
         let decision = self.policy.decide(death, Instant::now());
         let (next, after, outlook) = match decision {
             Decision::GiveUp => return Err(failure),
-            Decision::Again { after, cpu_only } => {
+            Decision::Again { after, cpu_only, one_at_a_time } => {
                 self.cpu_only |= cpu_only;
-                let how = if cpu_only { ", now on the CPU" } else { "" };
+                self.one_at_a_time |= one_at_a_time;
+                let how = match (cpu_only, one_at_a_time) {
+                    (true, _) => ", now on the CPU",
+                    (false, true) => ", now with one window at a time",
+                    (false, false) => "",
+                };
                 (Next::Again, after, format!("it is started again{how}"))
             }
             Decision::Skip { unit, after } => (Next::Skip(unit), after, "this part is left out".to_owned()),

@@ -1,17 +1,19 @@
 //! The ladder of one phase, climbed down as memory demands: what is loaded now, and what could take its place.
 
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 
 use meetcap_protocol::WorkerKind;
 use meetcap_protocol::payload::llm::{KvType, LlmSetup};
 
-use super::Run;
 use super::admission::{Admitted, Candidate, Wish};
+use super::job::{Resources, useful_threads};
+use super::{Job, Run};
 use crate::errors::JobError;
 use crate::event::Phase;
 use crate::fallback::{Names, ladder};
 use crate::memory::MemoryPolicy;
-use crate::memory::estimate::{Need, llm_need, should_map_weights, stt_need};
+use crate::memory::estimate::{Need, further_window_need, llm_need, should_map_weights, stt_need};
 use crate::models::gguf::LlmShape;
 use crate::models::shape::{ModelShape, read_shape};
 use crate::models::{Model, find_in_folder, header, named};
@@ -137,20 +139,59 @@ fn models(requested: &Model, policy: &MemoryPolicy, kind: WorkerKind) -> Vec<Mod
     ladder(requested, &policy.fallback, &shelf)
 }
 
-/// A speech model and what it will take; beside the graphics processor as well, if that was asked for: less memory of
-/// the faster kind comes before a smaller model.
-pub(super) fn speech(model: &Model, beams: Option<u8>, on_gpu: bool) -> Result<Vec<Candidate>, JobError> {
+/// How a speech model is to be used, if memory allows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SpeechUse {
+    pub(super) beams: Option<u8>,
+    pub(super) on_gpu: bool,
+    /// Decoded at once; on the CPU only.
+    pub(super) windows: NonZeroU8,
+}
+
+impl SpeechUse {
+    pub(super) fn of(job: &Job) -> Self {
+        let Resources { windows, .. } = job.resources;
+        let threads = u8::try_from(useful_threads(job.threads)).unwrap_or(u8::MAX);
+        let on_gpu = job.resources.is_on_gpu();
+        let most = if on_gpu { 1 } else { threads.min(Resources::MOST_WINDOWS) };
+        let windows = windows.map_or(1, |windows| windows.get().min(most));
+        Self { beams: job.speech.beam, on_gpu, windows: NonZeroU8::new(windows).unwrap_or(NonZeroU8::MIN) }
+    }
+
+    /// What is remembered of the model was measured like this.
+    pub(super) fn is_usual(self, windows: NonZeroU8) -> bool {
+        self.beams.is_none() && windows == NonZeroU8::MIN
+    }
+}
+
+/// A speech model and what it will take; with fewer windows at once and beside the graphics processor as well, if
+/// several or that one were asked for: less speed comes before a smaller model.
+pub(super) fn speech(model: &Model, wanted: SpeechUse) -> Result<Vec<Candidate>, JobError> {
+    let SpeechUse { beams, on_gpu, windows: most } = wanted;
     let shape = match read_shape(&model.path)? {
         Some(ModelShape::Whisper(shape)) => Some(shape),
         _ => None,
     };
     let need = |on_gpu| shape.as_ref().map_or_else(|| named_need(model), |shape| stt_need(shape, beams, on_gpu));
-    let on_cpu = Candidate { name: model.name.clone(), model: model.clone(), need: need(false), on_gpu: false };
-    if !on_gpu {
-        return Ok(vec![on_cpu]);
+    let (name, windows) = (model.name.clone(), NonZeroU8::MIN);
+    let on_cpu = Candidate { name, model: model.clone(), need: need(false), on_gpu: false, windows };
+    if on_gpu {
+        let there = Candidate { need: need(true), on_gpu: true, ..on_cpu.clone() };
+        return Ok(vec![there, Candidate { name: format!("{} on the CPU", model.name), ..on_cpu }]);
     }
-    let there = Candidate { need: need(true), on_gpu: true, ..on_cpu.clone() };
-    Ok(vec![there, Candidate { name: format!("{} on the CPU", model.name), ..on_cpu }])
+    // Of a model whose file tells nothing it is not known what a further window takes.
+    let Some(further) = shape.as_ref().map(|shape| further_window_need(shape, beams)) else { return Ok(vec![on_cpu]) };
+    let of = |windows: NonZeroU8| Candidate {
+        name: match windows.get() {
+            _ if windows == most => model.name.clone(),
+            1 => format!("{}, one window at a time", model.name),
+            several => format!("{}, {several} windows at once", model.name),
+        },
+        need: (1..windows.get()).fold(on_cpu.need, |need, _| need + further),
+        windows,
+        ..on_cpu.clone()
+    };
+    Ok((1..=most.get()).rev().filter_map(NonZeroU8::new).map(of).collect())
 }
 
 /// A summary model and the least that it is of use with, which is beside any graphics processor.
@@ -159,7 +200,7 @@ pub(super) fn summary(model: Model) -> Result<Vec<Candidate>, JobError> {
         Some(ModelShape::Llama(shape)) => llm_need(&shape, &least(&shape), false),
         _ => named_need(&model),
     };
-    Ok(vec![Candidate { name: model.name.clone(), model, need, on_gpu: false }])
+    Ok(vec![Candidate { name: model.name.clone(), model, need, on_gpu: false, windows: NonZeroU8::MIN }])
 }
 
 /// The smallest context that is of use. Only the second gate knows how much is wanted.

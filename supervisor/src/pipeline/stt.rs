@@ -7,6 +7,7 @@
 //! started again for the recording it was at; one that gave way to a smaller model did so for all that follow. A
 //! recording whose windows are all kept needs no worker, and without one that does none is started.
 
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 
 use meetcap_protocol::WorkerKind;
@@ -17,7 +18,7 @@ use super::batch::{Recording, fail_all};
 use super::keeping::Keeping;
 use super::material::Material;
 use super::recovery::{Next, Recovery, Spot};
-use super::rungs::Rungs;
+use super::rungs::{Rungs, SpeechUse};
 use super::turn::{Closed, Decisions, Turn};
 use super::{Heard, Job, Run, Sign, absolute, check_device};
 use crate::config::Device;
@@ -70,7 +71,8 @@ impl Desk {
     fn turn(&mut self, run: &Run, job: &Job) -> &mut Turn<SttService> {
         let Self { rungs, turn, audio, .. } = self;
         turn.get_or_insert_with(|| {
-            let Candidate { model, on_gpu, .. } = rungs.current();
+            let Candidate { model, on_gpu, windows, .. } = rungs.current();
+            let is_unusual = !SpeechUse::of(job).is_usual(*windows);
             let mut service = SttService::new(run.host.clone(), model.clone(), job.audio.clone(), job.threads);
             service.set_recordings(audio.clone());
             service.set_detector(match &job.vad {
@@ -81,7 +83,7 @@ impl Desk {
             // Where no device was asked for, the worker computes where it was built to.
             service.set_cpu_only(job.resources.device.is_some() && !on_gpu);
             service.set_exact_tokens(job.resources.exact.map(|exact| exact.window_tokens));
-            Turn::begin(Phase::Stt, model.clone(), service).unusual(job.speech.beam.is_some())
+            Turn::begin(Phase::Stt, model.clone(), service).unusual(is_unusual)
         })
     }
 
@@ -151,6 +153,7 @@ async fn transcribe(
         let turn = desk.turn(run, job);
         turn.service.turn_to(audio.clone());
         turn.service.set_options(job.speech.clone());
+        turn.service.set_windows(candidate.windows);
         let before = turn.service.facts().process;
         let mut recovery = Recovery::new(Phase::Stt, RestartLimits::default());
         run.sign.with(|sign| sign.working(Phase::Stt, &candidate.model.name, None));
@@ -215,6 +218,7 @@ async fn persist(
 ) -> Result<(), JobError> {
     loop {
         let before = listener.keeping.progress.next_unit();
+        recovery.crowd(service.windows() > NonZeroU8::MIN);
         let failure = match attempt(run, service, job, candidate, listener).await {
             Ok(output) => return listener.complete(output),
             Err(failure) => failure,
@@ -231,6 +235,9 @@ async fn persist(
         }
         if recovery.cpu_only() {
             service.set_cpu_only(true);
+        }
+        if recovery.one_at_a_time() {
+            service.set_windows(NonZeroU8::MIN);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What each method does.
 
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -119,10 +120,8 @@ impl Desk {
             (true, None) => None,
             (false, llm) => Some(self.model(llm.as_deref(), settings.llm.as_deref(), Phase::Llm)?),
         };
-        let most = SpeechOptions::MOST_BEAMS;
-        if asked.beam.is_some_and(|beam| !(1..=most).contains(&beam)) {
-            return Err(RpcError::params(format!("`beam` has to be between 1 and {most}")));
-        }
+        within("beam", asked.beam, SpeechOptions::MOST_BEAMS)?;
+        within("windows", asked.windows, Resources::MOST_WINDOWS)?;
         let stt = self.model(asked.stt.as_deref(), settings.stt.as_deref(), Phase::Stt)?;
         let wish = asked.vad.as_deref().or(settings.vad.as_deref());
         let job = Job {
@@ -137,7 +136,10 @@ impl Desk {
             seed: asked.seed,
             threads: threads(asked.threads, settings)?,
             resume: asked.resume,
-            resources: resources(asked.force, asked.wait_for_memory.as_ref(), settings)?,
+            resources: Resources {
+                windows: asked.windows.and_then(NonZeroU8::new),
+                ..resources(asked.force, asked.wait_for_memory.as_ref(), settings)?
+            },
         };
         self.supervisor.check(&job)?;
         let job = self.supervisor.try_submit(Submission::from(job).with_priority(asked.priority))?;
@@ -242,6 +244,15 @@ fn threads(given: Option<u16>, settings: &Settings) -> Result<u16, RpcError> {
     match given {
         Some(0) => Err(RpcError::params("`threads` has to be at least 1")),
         given => Ok(given.unwrap_or(settings.threads)),
+    }
+}
+
+fn within(name: &str, given: Option<u8>, most: u8) -> Result<(), RpcError> {
+    match given {
+        Some(given) if !(1..=most).contains(&given) => {
+            Err(RpcError::params(format!("`{name}` has to be between 1 and {most}")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -89,6 +89,9 @@ pub struct Submit {
     pub words: bool,
     /// Ways that the speech model follows at once, at most 8.
     pub beam: Option<u8>,
+    /// Windows of the recording decoded at once, at most 4, as far as threads and memory allow; one at a time when left
+    /// out.
+    pub windows: Option<u8>,
 }
 
 /// What `job/summarize` takes.

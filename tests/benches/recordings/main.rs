@@ -34,8 +34,8 @@ fn main() -> std::process::ExitCode {
 
     let arguments = parts::arguments();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [supervised::ROLE, audio, model, tokens, threads, folder] => {
-            supervised::main(audio, model, tokens, threads, folder)
+        [supervised::ROLE, audio, model, tokens, threads, at_once, folder] => {
+            supervised::main(audio, model, tokens, threads, at_once, folder)
         }
         [long::PART, minutes] => long::measure(minutes),
         _ => parts::run(&PARTS, &arguments),

@@ -126,7 +126,8 @@ struct Contest<'bench> {
 impl Contest<'_> {
     fn hold(&self, counter: &Path, allowed: f64, results: &mut Results) {
         let recording = self.recording;
-        let (ours, theirs) = (supervised::run(&recording.path, counter, 2, self.threads), recording.windows());
+        let (ours, theirs) =
+            (supervised::run(&recording.path, counter, 2, self.threads, 1).windows, recording.windows());
         let (our_tokens, their_tokens) = (each(recording.tokens(), ours), each(recording.tokens(), theirs));
         // Once before, so that the model's file is in memory for both.
         let alone = self.engine(their_tokens, "whole-alone");
@@ -151,7 +152,7 @@ impl Contest<'_> {
     /// Seconds.
     fn program(&self, tokens: usize, windows: usize) -> f64 {
         let start = Instant::now();
-        let decoded = supervised::run(&self.recording.path, self.model, tokens, self.threads);
+        let decoded = supervised::run(&self.recording.path, self.model, tokens, self.threads, 1).windows;
         assert_eq!(decoded, windows, "the windows depend on the model");
         start.elapsed().as_secs_f64()
     }

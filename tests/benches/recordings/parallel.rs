@@ -1,9 +1,11 @@
-//! Two ways to transcribe that the program does not go, against the one it goes: one state of whisper.cpp with two threads
-//! that takes one window after the other. *Two windows at once* are two states with one thread each, in one process that
-//! shares the weights; *flash attention* is the engine's fused way to compute attention. The figures are the reason why.
+//! Other ways to transcribe, against the usual one: one state of whisper.cpp with two threads that takes one window after
+//! the other. *Two windows at once* are two states with one thread each, in one process that shares the weights: the
+//! program does so where it is asked to, as it takes more memory. *Flash attention* is the engine's fused way to compute
+//! attention, which the program does not use.
 //!
-//! What is computed is fixed: windows of 29.5 s of noise, weights that mean nothing, so many tokens for each, greedy. The
-//! time is the windows' alone, without the load. All ways take turns; the median of the ratios counts.
+//! What is computed is fixed: windows of 29.5 s, weights that mean nothing, so many tokens for each, greedy. All ways take
+//! turns; the median of the ratios counts. The engine by itself is timed for the windows alone, without the load; the
+//! program from its start to its end.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -15,6 +17,8 @@ use meetcap_tests::figures::{Results, percentile};
 use meetcap_tests::rng::Rng;
 use meetcap_tests::shapes::Shape;
 use meetcap_tests::wav::Mono;
+
+use super::supervised;
 
 const SEED: u64 = 1;
 /// Shapes, and windows of the recording.
@@ -52,12 +56,38 @@ pub(crate) fn measure() {
                 }
             }
         }
+        let talk = folder.path().join("syllables.wav");
+        Mono::syllables(RATE, 30 * windows, &mut Rng::new(SEED)).write(&talk);
+        program(name, &model, &talk, &mut results);
     }
     results.note(format!(
-        "Two cores, {ROUNDS} rounds, windows of 29.5 s of noise, random weights, {TOKENS} tokens for each window, greedy; \
-         the load is not counted."
+        "Two cores, {ROUNDS} rounds, windows of 29.5 s of noise (syllables of noise for the program), random weights, {TOKENS} tokens for each window, greedy; \
+         the load is counted for the program alone."
     ));
     results.write("parallel");
+}
+
+/// The program, with one window at a time and with two at once.
+fn program(name: &str, model: &Path, talk: &Path, results: &mut Results) {
+    let timed = |at_once| {
+        let start = Instant::now();
+        let run = supervised::run(talk, model, TOKENS, 2, at_once);
+        (start.elapsed().as_secs_f64(), run)
+    };
+    let rounds: Vec<[(f64, supervised::Run); 2]> = (0..ROUNDS).map(|_| [1, 2].map(timed)).collect();
+    for (at, way) in ["one window at a time", "two windows at once"].into_iter().enumerate() {
+        let figure = |what: &str| format!("{name}, the program, {way}: {what}");
+        let all =
+            |of: &dyn Fn(&(f64, supervised::Run)) -> f64| rounds.iter().map(|round| of(&round[at])).collect::<Vec<_>>();
+        results.plain(figure("time"), percentile(&all(&|(seconds, _)| *seconds), 50), "s");
+        results.plain(figure("peak of the worker"), percentile(&all(&|(_, run)| run.peak_mib), 50), "MiB");
+    }
+    assert!(rounds.iter().all(|[one, two]| one.1.windows == two.1.windows), "both decode the same windows");
+    let ratios: Vec<f64> = rounds.iter().map(|[one, two]| two.0 / one.0).collect();
+    for (what, percent) in [("median", 50), ("least", 0), ("most", 100)] {
+        let figure = format!("{name}, the program, two windows at once: of the time of one at a time, {what}");
+        results.plain(figure, percentile(&ratios, percent), "");
+    }
 }
 
 /// A way to use the engine.

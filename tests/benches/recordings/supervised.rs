@@ -12,25 +12,37 @@ use meetcap_tests::bins;
 /// The word that makes this program one.
 pub(crate) const ROLE: &str = "supervised";
 
-/// Runs it to its end: the windows that its model decoded.
-pub(crate) fn run(audio: &Path, model: &Path, tokens: usize, threads: u16) -> usize {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut command = Command::new(std::env::current_exe().expect("this program has a file"));
-    command.arg(ROLE).args([audio, model]).args([tokens.to_string(), threads.to_string()]).arg(folder.path());
-    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("this program starts");
-    assert!(output.status.success(), "the run failed");
-    String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number of windows")
+/// How a run went.
+pub(crate) struct Run {
+    /// Windows that its model decoded.
+    pub(crate) windows: usize,
+    /// Anonymous memory of its worker.
+    pub(crate) peak_mib: f64,
 }
 
-/// Tells how many windows were decoded: those that gave text. Of babble each one does.
-pub(crate) fn main(audio: &str, model: &str, tokens: &str, threads: &str, folder: &str) -> ExitCode {
+/// Runs it to its end, with so many windows at once.
+pub(crate) fn run(audio: &Path, model: &Path, tokens: usize, threads: u16, at_once: u8) -> Run {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(std::env::current_exe().expect("this program has a file"));
+    command.arg(ROLE).args([audio, model]).args([tokens.to_string(), threads.to_string(), at_once.to_string()]);
+    command.arg(folder.path());
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("this program starts");
+    assert!(output.status.success(), "the run failed");
+    let told = String::from_utf8_lossy(&output.stdout);
+    let (windows, peak) = told.trim().split_once(' ').expect("two numbers");
+    let peak: f64 = peak.parse().expect("bytes");
+    Run { windows: windows.parse().expect("a number of windows"), peak_mib: peak / 1_048_576.0 }
+}
+
+/// Tells how many windows were decoded (those that gave text; of babble each one does) and the worker's peak.
+pub(crate) fn main(audio: &str, model: &str, tokens: &str, threads: &str, at_once: &str, folder: &str) -> ExitCode {
     let programs = WorkerPrograms { stt: Some(bins::find("meetcap-worker-stt")), ..WorkerPrograms::default() };
     let exact = Exact { window_tokens: tokens.parse().expect("a number"), answer_tokens: 0 };
     let job = Job {
         output_dir: Some(folder.into()),
         language: Some("en".to_owned()),
         threads: threads.parse().expect("a number"),
-        resources: Resources { exact: Some(exact), ..Resources::default() },
+        resources: Resources { exact: Some(exact), windows: at_once.parse().ok(), ..Resources::default() },
         ..Job::new(audio, Model::from_path(model))
     };
     let decoded = Arc::new(Mutex::new(Windows::default()));
@@ -38,7 +50,8 @@ pub(crate) fn main(audio: &str, model: &str, tokens: &str, threads: &str, folder
     let events = EventSink::new(move |told| counted.lock().expect("nobody panics").learn(&told.event));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let report = runtime.block_on(Supervisor::new(programs).run(&job, events, &Stop::default()));
-    println!("{}", decoded.lock().expect("nobody panics").decoded);
+    let peak = report.ledger.phases.iter().map(|phase| phase.memory.peak_bytes.0).max().unwrap_or_default();
+    println!("{} {peak}", decoded.lock().expect("nobody panics").decoded);
     ExitCode::from(report.exit_code.code())
 }
 

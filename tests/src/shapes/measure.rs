@@ -53,14 +53,25 @@ pub fn speech_by(
     threads: u16,
     exact_tokens: Option<u32>,
 ) -> Peaks {
-    let readable: Vec<&Path> = [model, audio].into_iter().chain(vad).collect();
+    let load = SttLoad { model: model.into(), threads, gpu: false, vad: vad.map(WirePath::from) };
+    speech_as(program, load, fixed_job(audio, exact_tokens))
+}
+
+/// A job in English of so many tokens for each window.
+pub fn fixed_job(audio: &Path, exact_tokens: Option<u32>) -> SttJob {
+    SttJob { language: Some("en".to_owned()), exact_tokens, ..SttJob::new(audio) }
+}
+
+/// Loads and transcribes as it is told.
+pub fn speech_as(program: &Path, load: SttLoad, job: SttJob) -> Peaks {
+    let files: Vec<PathBuf> = [&load.model, &job.audio].into_iter().chain(&load.vad).map(WirePath::to_path).collect();
+    let readable: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     let mut worker = Worker::<Stt>::start(program, &readable);
     worker.say(&ToWorker::Plan(()));
     worker.hear(|message| matches!(message, FromWorker::Planned(())).then_some(()));
-    worker.say(&ToWorker::Load(SttLoad { model: model.into(), threads, gpu: false, vad: vad.map(WirePath::from) }));
+    worker.say(&ToWorker::Load(load));
     worker.hear(|message| matches!(message, FromWorker::Loaded(_)).then_some(()));
     let loaded = worker.watch.now();
-    let job = SttJob { language: Some("en".to_owned()), exact_tokens, ..SttJob::new(audio) };
     worker.say(&ToWorker::Process(job));
     worker.finish(loaded)
 }

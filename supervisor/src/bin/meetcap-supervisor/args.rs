@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use meetcap_supervisor::Device;
 use meetcap_supervisor::config::parse_duration;
 use meetcap_supervisor::journal::Resume;
 use meetcap_supervisor::output::Format;
 use meetcap_supervisor::service::SpeechOptions;
+use meetcap_supervisor::{Device, Resources};
 
 /// Turns recordings into transcripts and summaries, one short-lived process per model.
 #[derive(Debug, Parser)]
@@ -154,6 +154,10 @@ pub(crate) struct RunArgs {
     /// Ways that the speech model follows at once, at most 8: slower, sometimes better [default: the likeliest alone]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(SpeechOptions::MOST_BEAMS)))]
     pub(crate) beam: Option<u8>,
+    /// Windows of a recording decoded at once, at most 4, as far as threads and memory allow: faster, for more memory
+    /// [default: one at a time]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(Resources::MOST_WINDOWS)))]
+    pub(crate) windows: Option<u8>,
     /// Put the times of every word into the JSON transcript
     #[arg(long)]
     pub(crate) words: bool,

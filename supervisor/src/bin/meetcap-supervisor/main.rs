@@ -19,6 +19,7 @@ mod signals;
 mod table;
 mod troubles;
 
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 use std::process;
 
@@ -145,6 +146,7 @@ impl Setup {
             gpu_layers: own.gpu_layers,
             force: self.force,
             wait_for_memory: own.wait_for_memory,
+            windows: None,
             exact: None,
         }
     }
@@ -187,7 +189,7 @@ async fn run(args: RunArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
         seed: args.common.seed,
         threads: setup.threads(),
         resume: args.resume.into(),
-        resources: setup.resources(),
+        resources: Resources { windows: args.windows.and_then(NonZeroU8::new), ..setup.resources() },
     };
     let jobs: Vec<Job> = args.audio.iter().map(job).collect();
     Ok(run_jobs(&setup, &jobs, &args.common, render::Detail::Usual, stop).await)

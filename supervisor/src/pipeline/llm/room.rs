@@ -1,5 +1,7 @@
 //! The room that a summary has in memory: which layout of which model, once the model has counted.
 
+use std::num::NonZeroU8;
+
 use std::collections::BTreeMap;
 
 use meetcap_protocol::payload::llm::{LlmCount, LlmSetup};
@@ -111,7 +113,8 @@ impl Room {
                 Some(shape) => llm_need_sized(shape, &layout.setup, on_gpu, size),
                 None => layout::need_of(size),
             };
-            let candidate = Candidate { model: model.clone(), name: layout.name(&model), need, on_gpu };
+            let candidate =
+                Candidate { model: model.clone(), name: layout.name(&model), need, on_gpu, windows: NonZeroU8::MIN };
             run.calibrated(candidate, Some(layout.setup))
         });
         let here: Vec<Candidate> = here.collect();

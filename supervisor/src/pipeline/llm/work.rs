@@ -91,7 +91,8 @@ impl<'run> Work<'run> {
             return Some(Spot { unit, name: "the parts' summaries".to_owned() });
         };
         let unit = u64::try_from(part.lines.start).ok()?;
-        Some(Spot { unit, name: format!("lines {} to {}", part.lines.start + 1, part.lines.end) })
+        let name = format!("lines {} to {}", part.lines.start + 1, part.lines.end);
+        Some(Spot { unit, name })
     }
 
     /// Jobs that are done, of whatever kind.

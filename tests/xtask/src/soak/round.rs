@@ -20,6 +20,8 @@ const DATE: &str = "*Generated: ";
 /// How long a worker may outlive its supervisor, plus [`PER_MEBIBYTE`].
 const ORPHAN: Duration = Duration::from_millis(250);
 const PER_MEBIBYTE: f64 = 0.25e-3;
+/// Windows decoded at once, at most. What comes of it is compared with one at a time.
+const WIDEST: u64 = 2;
 /// Kills in one round, at most.
 const MOST: u64 = 10;
 
@@ -45,10 +47,13 @@ impl Room {
         std::fs::hard_link(&self.recording, self.folder.join("meeting.flac")).map_err(failed)
     }
 
-    fn command(&self) -> Command {
+    /// That decodes so many windows at once, each with a thread.
+    fn command(&self, width: u64) -> Command {
         let mut command = Command::new(&self.supervisor);
-        let words = "run meeting.flac --stt demo --llm demo --threads 1 --events jsonl -o out";
-        command.args(words.split(' ')).current_dir(&self.folder).env("TMPDIR", self.folder.join("tmp"));
+        let words = "run meeting.flac --stt demo --llm demo --events jsonl -o out";
+        let width = width.to_string();
+        command.args(words.split(' ')).args(["--threads", &width, "--windows", &width]);
+        command.current_dir(&self.folder).env("TMPDIR", self.folder.join("tmp"));
         command
     }
 
@@ -89,8 +94,8 @@ impl Room {
         TRANSCRIPTS.into_iter().chain([SUMMARY]).map(text).collect()
     }
 
-    fn run(&self, kills: &[plan::Kill]) -> Result<Seen, String> {
-        watch::run(self.command(), &self.folder.join("stderr.txt"), kills)
+    fn run(&self, kills: &[plan::Kill], width: u64) -> Result<Seen, String> {
+        watch::run(self.command(width), &self.folder.join("stderr.txt"), kills)
     }
 
     fn last_words(&self) -> String {
@@ -116,13 +121,13 @@ pub(super) struct Reference {
 impl Reference {
     pub(super) fn take(room: &Room) -> Result<Self, String> {
         room.refresh()?;
-        let seen = room.run(&[])?;
+        let seen = room.run(&[], 1)?;
         if !(seen.status.success() && seen.computed > 0 && room.is_done()) {
             return Err(format!("the undisturbed run failed ({}): {}", seen.status, room.last_words()));
         }
         let texts = room.texts()?;
         room.refresh()?;
-        room.run(&[plan::SUPERVISOR_AT_SUMMARY])?;
+        room.run(&[plan::SUPERVISOR_AT_SUMMARY], 1)?;
         if room.windows() != seen.computed {
             return Err(format!("no run with all windows in its journal could be made: {}", room.last_words()));
         }
@@ -157,7 +162,7 @@ fn runs(room: &Room, reference: &Reference, rng: &mut Rng, most: u64, tally: &mu
             plan::draw(rng, reference.windows.saturating_sub(before), reference.time_left(before))
         };
         kills.truncate(usize::try_from(budget).unwrap_or(usize::MAX));
-        let seen = room.run(&kills)?;
+        let seen = room.run(&kills, rng.one_to(WIDEST))?;
         budget -= seen.hits.len() as u64;
         judge_rework(room, reference, before, &seen, tally);
         tally.count(&seen.hits);
