@@ -24,6 +24,7 @@ mod oom;
 mod policy;
 #[cfg(not(any(target_os = "linux", windows)))]
 mod portable;
+pub(crate) mod prefetch;
 pub mod pressure;
 mod reading;
 mod recorder;

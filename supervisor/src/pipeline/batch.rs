@@ -21,6 +21,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::ahead::{Ahead, Early};
 use super::keeping::{self, Keeping};
 use super::material::Material;
 use super::rungs::Rungs;
@@ -29,7 +30,6 @@ use crate::errors::JobError;
 use crate::event::{Event, EventSink, Phase};
 use crate::input;
 use crate::output::{self, OutputNames};
-use crate::service::LlmService;
 use crate::stop::Stop;
 
 /// One recording on its way.
@@ -163,7 +163,7 @@ async fn run_alike(
 ) {
     let Some(first) = recordings.first_mut() else { return };
     first.run.take_turn();
-    let (speech, summary, successor) = match prepare(first) {
+    let (speech, summary, early) = match prepare(first) {
         Ok(prepared) => prepared,
         Err(error) => {
             fail_all(&mut recordings, error);
@@ -171,7 +171,7 @@ async fn run_alike(
             return;
         }
     };
-    let early = stt::phase(&mut recordings, speech, successor).await;
+    let started = stt::phase(&mut recordings, speech, early).await;
     let mut talks = Vec::new();
     for mut recording in recordings {
         if recording.is_to_be_summarised() {
@@ -182,15 +182,15 @@ async fn run_alike(
     }
     if let Some(rungs) = summary {
         let tasks = talks.iter_mut().map(Recording::task).collect();
-        let results = llm::phase(rungs, early, tasks).await;
+        let results = llm::phase(rungs, started, tasks).await;
         talks.iter_mut().zip(results).for_each(|(recording, result)| recording.result = result);
     }
     talks.into_iter().for_each(|recording| recording.close(reports));
 }
 
-/// Both phases are looked at before anything is started for either. Gives both ladders, and the summary's worker if it
-/// is to be started early.
-fn prepare(first: &mut Recording<'_>) -> Result<(Rungs, Option<Rungs>, Option<LlmService>), JobError> {
+/// Both phases are looked at before anything is started for either. Gives both ladders, and what can be done for the
+/// summary beforehand.
+fn prepare(first: &mut Recording<'_>) -> Result<(Rungs, Option<Rungs>, Option<Early>), JobError> {
     let Recording { run, job, .. } = first;
     run.account_for_threads(job.threads);
     let speech = speech_rungs(run, job)?;
@@ -198,8 +198,11 @@ fn prepare(first: &mut Recording<'_>) -> Result<(Rungs, Option<Rungs>, Option<Ll
     let summary = summary_rungs(run, model, &job.resources)?;
     run.has_a_chance(Phase::Llm, summary.candidates(), summary.wish())?;
     let is_early = !run.host.memory.explicit_lifecycle;
-    let successor = is_early.then(|| llm::service(run, &summary.current().model, job.threads, &job.resources));
-    Ok((speech, Some(summary), successor))
+    let model = &summary.current().model;
+    let service = is_early.then(|| llm::service(run, model, job.threads, &job.resources));
+    let reserved = speech.current().need.total() + summary.current().need.total();
+    let ahead = Ahead::new(model.path.clone(), reserved, run.host.memory.thresholds.warning);
+    Ok((speech, Some(summary), Some(Early { service, ahead })))
 }
 
 impl Recording<'_> {

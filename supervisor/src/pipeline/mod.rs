@@ -20,6 +20,7 @@
 //! ([`rungs`]); no model is ever exchanged for another without a word: both names are in ledger and transcript.
 
 mod admission;
+mod ahead;
 mod batch;
 mod builder;
 mod job;

@@ -14,6 +14,7 @@ use meetcap_protocol::WorkerKind;
 use meetcap_protocol::payload::stt::{DropReason, SttItem, SttOutput};
 
 use super::admission::Candidate;
+use super::ahead::{Ahead, Early};
 use super::batch::{Recording, fail_all};
 use super::keeping::Keeping;
 use super::material::Material;
@@ -53,6 +54,7 @@ struct Desk {
     turn: Option<Turn<SttService>>,
     /// Everything that workers may have to read.
     audio: Vec<PathBuf>,
+    ahead: Option<Ahead>,
 }
 
 impl Desk {
@@ -101,17 +103,14 @@ impl Desk {
     }
 }
 
-/// Transcribes one recording after the other with one worker; what became of each is written into it. Returns the next
-/// phase's worker, if it was started early.
-pub(super) async fn phase(
-    recordings: &mut [Recording<'_>],
-    rungs: Rungs,
-    successor: Option<LlmService>,
-) -> Option<LlmService> {
+/// Transcribes one recording after the other with one worker; what became of each is written into it. What can be done
+/// beforehand for the next phase is done beside it. Returns the next phase's worker, if it was started early.
+pub(super) async fn phase(recordings: &mut [Recording<'_>], rungs: Rungs, early: Option<Early>) -> Option<LlmService> {
     let Recording { run, .. } = recordings.first()?;
     let (host, sign) = (run.host.clone(), run.sign.clone());
     let audio = recordings.iter().map(|recording| recording.audio.clone()).collect();
-    let mut desk = Desk { rungs, entered: false, decisions: Decisions::default(), turn: None, audio };
+    let (successor, ahead) = early.map_or((None, None), |early| (early.service, Some(early.ahead)));
+    let mut desk = Desk { rungs, entered: false, decisions: Decisions::default(), turn: None, audio, ahead };
     for at in 0..recordings.len() {
         let (earlier, rest) = recordings.split_at_mut(at);
         let Some((recording, later)) = rest.split_first_mut() else { break };
@@ -150,6 +149,7 @@ async fn transcribe(
     desk.enter(run).await?;
     loop {
         let candidate = desk.rungs.current().clone();
+        let ahead = desk.ahead.clone();
         let turn = desk.turn(run, job);
         turn.service.turn_to(audio.clone());
         turn.service.set_options(job.speech.clone());
@@ -157,7 +157,8 @@ async fn transcribe(
         let before = turn.service.facts().process;
         let mut recovery = Recovery::new(Phase::Stt, RestartLimits::default());
         run.sign.with(|sign| sign.working(Phase::Stt, &candidate.model.name, None));
-        let done = persist(run, &mut turn.service, job, &candidate, &mut listener, &mut recovery).await;
+        let work = Work { job, candidate: &candidate, ahead: ahead.as_ref() };
+        let done = work.persist(run, &mut turn.service, &mut listener, &mut recovery).await;
         match done {
             Ok(()) => {
                 let result = settle(run, job, names, listener);
@@ -207,60 +208,75 @@ fn settle(run: &mut Run, job: &Job, names: &OutputNames, listener: Listener<'_>)
     Ok(Material { lines, language: Some(transcript.language).filter(|language| !language.is_empty()) })
 }
 
-/// Runs workers until one reaches the end of the recording.
-async fn persist(
-    run: &mut Run,
-    service: &mut SttService,
-    job: &Job,
-    candidate: &Candidate,
-    listener: &mut Listener<'_>,
-    recovery: &mut Recovery,
-) -> Result<(), JobError> {
-    loop {
-        let before = listener.keeping.progress.next_unit();
-        recovery.crowd(service.windows() > NonZeroU8::MIN);
-        let failure = match attempt(run, service, job, candidate, listener).await {
-            Ok(output) => return listener.complete(output),
-            Err(failure) => failure,
-        };
-        run.ledger.warnings.append(&mut listener.keeping.take_told());
-        if listener.keeping.progress.next_unit() > before {
-            recovery.progressed();
-        }
-        let device = service.facts().report.as_ref().map(|report| report.device.clone());
-        let spot = listener.spot();
-        match recovery.after(run, failure, spot, device.as_deref()).await? {
-            Next::Again => {}
-            Next::Skip(unit) => listener.leave_out(unit),
-        }
-        if recovery.cpu_only() {
-            service.set_cpu_only(true);
-        }
-        if recovery.one_at_a_time() {
-            service.set_windows(NonZeroU8::MIN);
-        }
-    }
+/// One recording and the model that hears it.
+struct Work<'a> {
+    job: &'a Job,
+    candidate: &'a Candidate,
+    ahead: Option<&'a Ahead>,
 }
 
-async fn attempt(
-    run: &mut Run,
-    service: &mut SttService,
-    job: &Job,
-    candidate: &Candidate,
-    listener: &mut Listener<'_>,
-) -> Result<SttOutput, JobError> {
-    let (model, on_cpu) = (&candidate.model, !candidate.on_gpu);
-    listener.open = None;
-    service.load_model().await?;
-    run.sign.with(|sign| sign.working(Phase::Stt, &model.name, service.facts().pid));
-    run.checkpoint("stt_loaded");
-    if let Some(report) = &service.facts().report {
-        listener.engine.clone_from(&report.engine);
-        check_device(WorkerKind::Stt, job.resources.device.filter(|device| !on_cpu || *device == Device::Cpu), report)?;
+impl Work<'_> {
+    /// Runs workers until one reaches the end of the recording.
+    async fn persist(
+        &self,
+        run: &mut Run,
+        service: &mut SttService,
+        listener: &mut Listener<'_>,
+        recovery: &mut Recovery,
+    ) -> Result<(), JobError> {
+        loop {
+            let before = listener.keeping.progress.next_unit();
+            recovery.crowd(service.windows() > NonZeroU8::MIN);
+            let failure = match self.attempt(run, service, listener).await {
+                Ok(output) => return listener.complete(output),
+                Err(failure) => failure,
+            };
+            run.ledger.warnings.append(&mut listener.keeping.take_told());
+            if listener.keeping.progress.next_unit() > before {
+                recovery.progressed();
+            }
+            let device = service.facts().report.as_ref().map(|report| report.device.clone());
+            let spot = listener.spot();
+            match recovery.after(run, failure, spot, device.as_deref()).await? {
+                Next::Again => {}
+                Next::Skip(unit) => listener.leave_out(unit),
+            }
+            if recovery.cpu_only() {
+                service.set_cpu_only(true);
+            }
+            if recovery.one_at_a_time() {
+                service.set_windows(NonZeroU8::MIN);
+            }
+        }
     }
-    listener.written_by(model);
-    let first_unit = listener.keeping.progress.next_unit();
-    service.transcribe(job.language.clone(), first_unit, |update| listener.hear(update)).await
+
+    async fn attempt(
+        &self,
+        run: &mut Run,
+        service: &mut SttService,
+        listener: &mut Listener<'_>,
+    ) -> Result<SttOutput, JobError> {
+        let Self { job, candidate, ahead } = self;
+        let (model, on_cpu) = (&candidate.model, !candidate.on_gpu);
+        listener.open = None;
+        service.load_model().await?;
+        run.sign.with(|sign| sign.working(Phase::Stt, &model.name, service.facts().pid));
+        run.checkpoint("stt_loaded");
+        if let Some(ahead) = ahead {
+            ahead.begin();
+        }
+        if let Some(report) = &service.facts().report {
+            listener.engine.clone_from(&report.engine);
+            check_device(
+                WorkerKind::Stt,
+                job.resources.device.filter(|device| !on_cpu || *device == Device::Cpu),
+                report,
+            )?;
+        }
+        listener.written_by(model);
+        let first_unit = listener.keeping.progress.next_unit();
+        service.transcribe(job.language.clone(), first_unit, |update| listener.hear(update)).await
+    }
 }
 
 /// What the user should know about the result.
