@@ -2,24 +2,28 @@
 //! what it was. The models have the shapes of real ones and random weights, so that they take real memory.
 #![cfg(target_os = "linux")]
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use meetcap_supervisor::event::EventSink;
+use meetcap_supervisor::memory::give_back::drop_page_cache_of;
 use meetcap_supervisor::memory::{Bytes, MemoryPolicy};
 use meetcap_supervisor::permit::LoadGate;
 use meetcap_supervisor::service::{Host, ModelService, SttService};
 use meetcap_supervisor::worker::Deadlines;
 use meetcap_supervisor::{Exact, Job, Model, Resources, RunReport, Stop, Supervisor, WorkerPrograms};
 use meetcap_tests::bins;
+use meetcap_tests::case::Case;
 use meetcap_tests::deadline::within;
 use meetcap_tests::processes::{memory_kib, workers_in};
 use meetcap_tests::rng::Rng;
 use meetcap_tests::room::Room;
 use meetcap_tests::shapes::Shape;
 use meetcap_tests::wav::Mono;
+use nix::sys::signal::Signal;
 use tokio_util::sync::CancellationToken;
 
 const LIMIT: Duration = Duration::from_secs(240);
@@ -100,6 +104,51 @@ fn the_tree_never_holds_more_than_the_larger_phase() {
         }
         assert!(report.ledger.saved_bytes > Bytes::mib(100), "{:?}", report.ledger.saved_bytes);
     });
+}
+
+#[test]
+fn the_summary_model_is_fetched_while_the_recording_is_at_work() {
+    within(LIMIT, || {
+        // Beside the programs: a temporary folder may be held in memory itself.
+        let folder = tempfile::tempdir_in(bins::find("fake-worker-stt").parent().expect("a folder")).expect("a folder");
+        let path = folder.path().join("summary.gguf");
+        let shape = Shape::named("llama-150m-q4_0", &mut Rng::new(1)).expect("a shape");
+        shape.write(&path, &mut Rng::new(1)).expect("room on the disk");
+        let file = File::open(&path).expect("the model");
+        file.sync_all().expect("on disk");
+        drop_page_cache_of(&path).expect("dropped");
+        let length = file.metadata().expect("a file").len();
+
+        let case = Case::new();
+        let command =
+            case.room.scripted("windows: 2\nstt window 1: hang").args(["run", "talk.wav", "--stt", "speech.bin"]);
+        let running = command.arg("--llm").arg(&path).args(["--events", "jsonl"]).start();
+        running.event(|event| event["event"] == "segment");
+        let begun = Instant::now();
+        while running.read_from_disk() < length / 2 && begun.elapsed() < Duration::from_secs(20) {
+            std::thread::yield_now();
+        }
+        let fetched = running.read_from_disk();
+        running.signal(Signal::SIGINT);
+        let _ = running.finish().expect_code(130);
+        // What is in memory already is not read again, and some systems hold the file there in spite of all.
+        let before = read_by_us();
+        drop(std::fs::read(&path).expect("the model"));
+        let missing = read_by_us() - before;
+        drop_page_cache_of(&path).expect("dropped");
+        drop(std::fs::read(&path).expect("the model"));
+        if read_by_us() - before - missing < length / 2 {
+            eprintln!("SKIPPED: this system does not tell what is read from disks");
+            return;
+        }
+        assert!(fetched >= length / 2 && missing < length / 2, "{fetched} of {length} fetched, {missing} missing");
+    });
+}
+
+/// As [`meetcap_tests::run::Running::read_from_disk`], of this process.
+fn read_by_us() -> u64 {
+    let io = std::fs::read_to_string("/proc/self/io").expect("a process");
+    io.lines().find_map(|line| line.strip_prefix("read_bytes: ")?.parse().ok()).expect("it is counted")
 }
 
 #[test]
