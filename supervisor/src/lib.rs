@@ -42,6 +42,7 @@
 //! The library installs no signal handler, no subscriber and no global state, and takes the worker programs from where
 //! it is told. The host links no inference engine: it can be a graphical program with a heap of any size.
 
+pub mod bench;
 pub mod blocking;
 mod bounded;
 pub mod config;

@@ -33,7 +33,7 @@ use crate::permit::LoadGate;
 use crate::pipeline::useful_threads;
 use crate::programs::WorkerPrograms;
 use crate::worker::{
-    Answered, Connected, Deadlines, Launch, Loaded, Planned, Update, Watch, Worker, WorkerExit, Yields,
+    Answered, Connected, Deadlines, Launch, Loaded, Planned, Startup, Update, Watch, Worker, WorkerExit, Yields,
 };
 
 /// What all services of one supervisor share. Cheap to clone.
@@ -101,6 +101,7 @@ enum Holding<R: Role> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PhaseFacts {
     pub(crate) pid: Option<u32>,
+    pub(crate) startup: Startup,
     pub(crate) sandbox: Option<SandboxStatus>,
     pub(crate) report: Option<LoadReport>,
     /// What tells where somebody speaks.
@@ -148,6 +149,7 @@ impl<R: Role> Slot<R> {
         };
         let worker = Worker::<R, Connected>::start(launch).await.map_err(|error| self.failed_start(error))?;
         self.facts.pid = Some(worker.pid());
+        self.facts.startup = worker.startup();
         self.facts.sandbox = Some(worker.sandbox().clone());
         Ok(worker)
     }

@@ -23,6 +23,7 @@ mod text;
 pub use figures::lines as memory_lines;
 pub use page::html;
 pub use read::{MAX_BYTES, ReadError, read};
+pub(crate) use shown::{file_name, one_line};
 pub use spark::sparkline;
 pub use text::text;
 

@@ -19,12 +19,12 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// The same on one line.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     shown(&text.replace(['\n', '\r'], " "))
 }
 
 /// The name at the end of a path, of whatever system it is.
-pub(super) fn file_name(path: &str) -> String {
+pub(crate) fn file_name(path: &str) -> String {
     let name = path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default();
     one_line(if name.is_empty() { path } else { name })
 }

@@ -30,7 +30,7 @@ use super::frames::FrameCodec;
 use super::output_tail::OutputTail;
 use super::process::Process;
 use super::warden::Warden;
-use super::{Launch, Observed, WorkerExit, Yields, within};
+use super::{Launch, Observed, Startup, WorkerExit, Yields, within};
 use crate::event::{Event, EventSink};
 use crate::memory::pressure::Relief;
 use crate::memory::{Baseline, OomCounters, Sampler};
@@ -76,6 +76,7 @@ pub(super) async fn start<R: Role>(launch: Launch) -> Result<Link<R>, StartError
     let Launch { program, readable, deadlines, events, cancel, watch } = launch;
     let evidence = Evidence { baseline: Baseline::default(), oom: OomCounters::read(), trim: watch.trim_heap };
     let room = SocketRoom::open(R::KIND)?;
+    let began = Instant::now();
     let (process, output) = Process::spawn(&program, &room.endpoint, deadlines.release)
         .await
         .map_err(|source| StartError::Spawn { program: program.clone(), source })?;
@@ -107,6 +108,7 @@ pub(super) async fn start<R: Role>(launch: Launch) -> Result<Link<R>, StartError
         Err(ending) => return Err(early(process, tail, sampler, ending).await.into()),
     };
     drop(room);
+    let spawn = began.elapsed();
 
     let mut link = Link::<R> {
         frames: Framed::new(stream, FrameCodec::new()),
@@ -123,6 +125,7 @@ pub(super) async fn start<R: Role>(launch: Launch) -> Result<Link<R>, StartError
         relief,
         yields: Yields::Never,
         evidence,
+        startup: Startup { spawn, handshake: Duration::ZERO },
     };
     let hello = SupervisorHello {
         readable: readable.iter().map(|path| WirePath::from(path.as_path())).collect(),
@@ -145,6 +148,7 @@ pub(super) async fn start<R: Role>(launch: Launch) -> Result<Link<R>, StartError
         HandshakeError::OtherProcess { claimed: theirs.pid, started: pid }
     } else {
         link.sandbox = theirs.sandbox;
+        link.startup.handshake = began.elapsed().saturating_sub(spawn);
         return Ok(link);
     };
     let detail = error.to_string();

@@ -25,7 +25,7 @@ use super::exit::{Circumstances, WorkerExit, classify, failed_allocation};
 use super::frames::FrameCodec;
 use super::output_tail::OutputTail;
 use super::process::{Ended, Process};
-use super::{Deadlines, Observed, Yields, within};
+use super::{Deadlines, Observed, Startup, Yields, within};
 use crate::event::{Event, EventSink};
 use crate::memory::pressure::Relief;
 use crate::memory::{Baseline, OomCounters, Sampler, read_system_of};
@@ -100,6 +100,7 @@ pub(super) struct Link<R: Role> {
     /// How much of that it has to heed.
     pub(super) yields: Yields,
     pub(super) evidence: Evidence,
+    pub(super) startup: Startup,
 }
 
 /// What was there before the worker was, to be compared with what is there after it.

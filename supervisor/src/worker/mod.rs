@@ -119,6 +119,15 @@ pub struct Loaded;
 #[derive(Debug)]
 pub struct Answered;
 
+/// What it took until a worker could be talked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Startup {
+    /// From its spawn until its connection was let in.
+    pub spawn: Duration,
+    /// From then until both had said Hello.
+    pub handshake: Duration,
+}
+
 /// A live worker process. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Worker<R: Role, S> {
@@ -152,6 +161,11 @@ impl<R: Role, S> Worker<R, S> {
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.link.process.pid()
+    }
+
+    /// What its start took.
+    pub fn startup(&self) -> Startup {
+        self.link.startup
     }
 
     /// How far the worker says it is locked in.

@@ -27,6 +27,7 @@ Examples:
   meetcap-supervisor models estimate ggml-large-v3.bin
   meetcap-supervisor serve --stdio
   meetcap-supervisor report meeting.run.json --html meeting.html
+  meetcap-supervisor bench
 
 Exit codes: 0 done, 1 internal error, 2 usage or configuration, 3 input, 4 model, 5 refused for
 memory, 6 worker failed, 7 out of memory, 8 output, 10 held by another run, 130 interrupted, 143 terminated";
@@ -57,6 +58,9 @@ pub(crate) enum Command {
     /// What a run did with memory, from its ledger: as text, or as a page with pictures
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
+    /// Measure what loading, work and unloading take
+    #[command(after_help = super::bench_command::EXAMPLES)]
+    Bench(super::bench_command::BenchArgs),
     /// Print a script that completes this program's commands and options in a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {

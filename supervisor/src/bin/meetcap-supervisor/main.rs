@@ -2,6 +2,7 @@
 //! No logic that a graphical program would miss lives here.
 
 mod args;
+mod bench_command;
 mod colours;
 mod config_command;
 #[cfg(feature = "demo")]
@@ -46,6 +47,7 @@ fn main() -> process::ExitCode {
         Command::Summarize(args) => Some(&args.common.loudness),
         Command::Demo(args) => Some(&args.common.loudness),
         Command::Serve(args) => Some(&args.loudness),
+        Command::Bench(args) => Some(&args.loudness),
         Command::Ps(_)
         | Command::Config(_)
         | Command::Models(_)
@@ -72,6 +74,7 @@ fn main() -> process::ExitCode {
             Command::Summarize(args) => summarize(args, &stop).await,
             Command::Demo(args) => run_demo(args, &stop).await,
             Command::Serve(args) => serve::run(args, &stop).await,
+            Command::Bench(args) => bench_command::run(args, &stop).await,
             Command::Ps(args) => Ok(ps::print(args.json)),
             Command::Config(args) => config_command::run(&args),
             Command::Models(args) => estimate_model(args.command),

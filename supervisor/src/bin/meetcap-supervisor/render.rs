@@ -380,7 +380,7 @@ impl View {
 }
 
 /// A short bar where there is little room; the message is cut to what is left.
-fn new_bar() -> ProgressBar {
+pub(crate) fn new_bar() -> ProgressBar {
     let bar = ProgressBar::new(1000);
     let length = if columns() < 80 { 10 } else { 24 };
     let colour = if colours::are_wanted() { ".cyan/dim" } else { "" };
