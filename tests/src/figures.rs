@@ -81,11 +81,23 @@ impl Results {
     /// # Panics
     /// When it cannot be written.
     pub fn write(&self, file: &str) {
+        if is_quick() {
+            println!("  {QUICK} is set: a try, of which {file}.json learns nothing");
+            return;
+        }
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../supervisor/docs/results");
         std::fs::create_dir_all(&folder).expect("a folder for results");
         let text = serde_json::to_string_pretty(self).expect("plain data") + "\n";
         std::fs::write(folder.join(format!("{file}.json")), text).expect("a results file");
     }
+}
+
+/// The variable that makes a measurement a quick try, where a part knows one.
+const QUICK: &str = "MEETCAP_BENCH_QUICK";
+
+/// Whether small models and few rounds are to do, to see that a part works. Nothing is written then.
+pub fn is_quick() -> bool {
+    std::env::var_os(QUICK).is_some_and(|value| !value.is_empty())
 }
 
 /// Processor, cores and kernel, without the machine's name.

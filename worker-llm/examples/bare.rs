@@ -1,5 +1,5 @@
 //! llama.cpp without anything of this project's around it: what one process costs that loads a model and uses it. The
-//! benchmark `pair` compares the supervisor with it.
+//! benchmarks `pair` and `overhead` compare the supervisor with it.
 //!
 //! ```text
 //! bare-llm --once|--default MODEL N_CTX f16|q8_0 PROMPT ANSWER THREADS

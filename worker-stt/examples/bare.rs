@@ -1,8 +1,8 @@
 //! whisper.cpp without anything of this project's around it: what one process costs that loads a model and uses it. The
-//! benchmarks `pair` and `oneshot` compare the supervisor with it.
+//! benchmarks `pair`, `overhead` and `oneshot` compare the supervisor with it.
 //!
 //! ```text
-//! bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone | parallel STATES | flash]
+//! bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone | parallel STATES | flash | windows LIST]
 //! ```
 //!
 //! Prints `loaded`, decodes the recording (16 bits, one channel, 16 kHz) in windows of at most 29.5 s with so many tokens
@@ -14,7 +14,7 @@
 //! hand it on.
 //!
 //! With `parallel` so many states share the weights, and each takes the next window that nobody has taken, with so many
-//! threads of its own. With `flash` the engine computes attention in the fused way that it calls flash attention.
+//! threads of its own. With `windows` it decodes these alone, as a list of seconds: `0-28.4,28.6-57`. With `flash` the engine computes attention in the fused way that it calls flash attention.
 
 #[path = "../src/exact.rs"]
 mod exact;
@@ -30,7 +30,7 @@ const WINDOW: usize = 59 * 16_000 / 2;
 /// Of a WAV file without extras.
 const HEAD: usize = 44;
 const USAGE: &str =
-    "usage: bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone | parallel STATES | flash]";
+    "usage: bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone | parallel STATES | flash | windows LIST]";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let window = match how {
         [] => WINDOW,
         [how] if how == "flash" => WINDOW,
-        [how, _] if how == "parallel" => WINDOW,
+        [how, _] if how == "parallel" || how == "windows" => WINDOW,
         [how] if how == "whole" => samples.len(),
         [how] if how == "whole-alone" => {
             parameters.set_n_max_text_ctx(0);
@@ -68,7 +68,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         _ => return Err(USAGE.into()),
     };
-    let windows = Mutex::new(samples.chunks(window));
+    let windows = match how {
+        [how, list] if how == "windows" => listed(&samples, list)?,
+        _ => samples.chunks(window).collect(),
+    };
+    let windows = Mutex::new(windows.into_iter());
     let work = |state: &mut WhisperState| {
         // The lock is held while a window is taken, not while it is decoded.
         while let Some(window) = windows.lock().ok().and_then(|mut windows| windows.next()) {
@@ -90,6 +94,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::io::stdin().read_to_end(&mut Vec::new())?;
     drop((states, context));
     Ok(())
+}
+
+fn listed<'samples>(samples: &'samples [f32], list: &str) -> Result<Vec<&'samples [f32]>, Box<dyn Error>> {
+    let place =
+        |seconds: &str| seconds.parse::<f64>().map(|seconds| ((seconds * 16_000.0) as usize).min(samples.len()));
+    let window = |window: &str| {
+        let (start, end) = window.split_once('-').ok_or(USAGE)?;
+        Ok(samples.get(place(start)?..place(end)?).ok_or(USAGE)?)
+    };
+    list.split(',').map(window).collect()
 }
 
 fn samples(recording: &str) -> Result<Vec<f32>, Box<dyn Error>> {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use meetcap_tests::bins;
 
@@ -21,11 +22,29 @@ pub(crate) enum Loading {
 pub(crate) struct Bare {
     child: Child,
     told: BufReader<ChildStdout>,
+    begun: Instant,
+}
+
+/// Of a program from its start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// To its model being ready.
+    pub(crate) loaded: Duration,
+    /// To the end of its process.
+    pub(crate) whole: Duration,
 }
 
 impl Bare {
     pub(crate) fn speech(model: &Path, recording: &Path) -> Self {
         let rest = [WINDOW_TOKENS.to_string(), THREADS.to_string()];
+        let arguments = [model.into(), recording.into()].into_iter().chain(rest.map(OsString::from));
+        Self::start("bare-stt", arguments)
+    }
+
+    /// Decodes these stretches of the recording alone, in seconds.
+    pub(crate) fn speech_of(model: &Path, recording: &Path, windows: &[(f64, f64)]) -> Self {
+        let list: Vec<String> = windows.iter().map(|(start, end)| format!("{start}-{end}")).collect();
+        let rest = [WINDOW_TOKENS.to_string(), THREADS.to_string(), "windows".to_owned(), list.join(",")];
         let arguments = [model.into(), recording.into()].into_iter().chain(rest.map(OsString::from));
         Self::start("bare-stt", arguments)
     }
@@ -45,9 +64,10 @@ impl Bare {
     fn start(name: &str, arguments: impl Iterator<Item = OsString>) -> Self {
         let mut command = Command::new(bins::find(&format!("examples/{name}")));
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let begun = Instant::now();
         let mut child = command.spawn().expect("the program starts");
         let told = BufReader::new(child.stdout.take().expect("a pipe"));
-        Self { child, told }
+        Self { child, told, begun }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -56,11 +76,24 @@ impl Bare {
 
     /// Waits until its work is done. It holds everything from then on.
     pub(crate) fn work(&mut self) {
-        for word in ["loaded", "done"] {
-            let mut line = String::new();
-            self.told.read_line(&mut line).expect("a pipe");
-            assert_eq!(line.trim(), word, "the engine alone did not get that far");
-        }
+        self.hear("loaded");
+        self.hear("done");
+    }
+
+    /// Lets it work and end, without holding anything.
+    pub(crate) fn to_the_end(mut self) -> Times {
+        drop(self.child.stdin.take());
+        self.hear("loaded");
+        let loaded = self.begun.elapsed();
+        self.hear("done");
+        assert!(self.child.wait().expect("our own child").success(), "the engine alone failed");
+        Times { loaded, whole: self.begun.elapsed() }
+    }
+
+    fn hear(&mut self, word: &str) {
+        let mut line = String::new();
+        self.told.read_line(&mut line).expect("a pipe");
+        assert_eq!(line.trim(), word, "the engine alone did not get that far");
     }
 }
 

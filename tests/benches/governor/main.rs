@@ -1,5 +1,5 @@
 //! Figures about the memory governor: what a run takes against what its engines take without it, how memory comes
-//! back, how fast something is refused, what becomes of a worker that the kernel kills, how good predictions are, and
+//! back, what time isolation and handing over cost, how fast something is refused, what becomes of a worker that the kernel kills, how good predictions are, and
 //! what watching costs. Linux only; what is measured is written to `supervisor/docs/results`.
 //!
 //! ```text
@@ -20,6 +20,8 @@ mod idle;
 mod models;
 #[cfg(target_os = "linux")]
 mod oom;
+#[cfg(target_os = "linux")]
+mod overhead;
 #[cfg(target_os = "linux")]
 mod pair;
 #[cfg(target_os = "linux")]
@@ -42,8 +44,9 @@ fn main() {
 fn main() -> std::process::ExitCode {
     use meetcap_tests::parts;
 
-    const PARTS: [parts::Part; 6] = [
+    const PARTS: [parts::Part; 7] = [
         ("pair", pair::measure),
+        ("overhead", overhead::measure),
         ("release", release::measure),
         ("refusal", refusal::measure),
         ("oom", oom::measure),

@@ -65,7 +65,7 @@ fn run(folder: &Path, recording: &Path, stt: &Path, llm: &Path) -> (Run, Samples
 
 /// What the runs' summaries were asked with, in one part, as the model counts it. Counted apart, so that no run's tree
 /// holds a worker that a run has not.
-fn prompt_tokens(folder: &Path, recording: &Path, llm: &Path) -> u32 {
+pub(crate) fn prompt_tokens(folder: &Path, recording: &Path, llm: &Path) -> u32 {
     let name = recording.with_extension("transcript.txt");
     let text = std::fs::read_to_string(folder.join(name.file_name().expect("a file"))).expect("the transcript");
     let lines = text.lines().flat_map(output::text::statements).map(Spoken::from).collect();

@@ -3,9 +3,11 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use meetcap_supervisor::event::EventSink;
-use meetcap_supervisor::{Exact, Job, Model, Resources, Stop, Supervisor, WorkerPrograms};
+use meetcap_supervisor::event::{Event, EventSink, Phase};
+use meetcap_supervisor::{Exact, Job, LifecycleState, Model, Resources, Stop, Supervisor, WorkerPrograms};
 use meetcap_tests::bins;
 use serde_json::{Value, json};
 
@@ -26,6 +28,8 @@ pub(crate) fn start(audio: PathBuf, stt: PathBuf, llm: PathBuf, folder: PathBuf)
 /// What a run came to.
 pub(crate) struct Run {
     pub(crate) ledger: Value,
+    /// From the last segment that was on disk to the summary model being ready.
+    pub(crate) handover: Duration,
 }
 
 impl Run {
@@ -34,13 +38,37 @@ impl Run {
         let output = child.wait_with_output().expect("our own child");
         let told: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
         assert_eq!(told["exit_code"], 0, "{told:#}");
-        Self { ledger: told["ledger"].clone() }
+        let seconds = told["handover_seconds"].as_f64().expect("both phases ran");
+        Self { ledger: told["ledger"].clone(), handover: Duration::from_secs_f64(seconds) }
     }
 
     /// The account of a phase.
     pub(crate) fn phase(&self, phase: &str) -> &Value {
         let phases = self.ledger["phases"].as_array().expect("a list");
         phases.iter().find(|record| record["phase"] == phase).expect("the phase ran")
+    }
+}
+
+/// When the recording's last segment was told, which is on disk then, and when the summary model was ready first.
+#[derive(Default)]
+struct Moments {
+    last_segment: Option<Instant>,
+    ready: Option<Instant>,
+}
+
+impl Moments {
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Segment { .. } => self.last_segment = Some(Instant::now()),
+            Event::State { phase: Phase::Llm, state: LifecycleState::Ready, .. } => {
+                self.ready.get_or_insert_with(Instant::now);
+            }
+            _ => {}
+        }
+    }
+
+    fn handover(&self) -> Option<Duration> {
+        Some(self.ready?.saturating_duration_since(self.last_segment?))
     }
 }
 
@@ -60,7 +88,15 @@ pub(crate) fn main(audio: &str, stt: &str, llm: &str, folder: &str) -> ExitCode 
         ..Job::new(audio, Model::from_path(stt))
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let report = runtime.block_on(Supervisor::new(programs).run(&job, EventSink::none(), &Stop::default()));
-    println!("{}", json!({ "exit_code": report.exit_code.code(), "ledger": report.ledger }));
+    let moments = Arc::new(Mutex::new(Moments::default()));
+    let noted = Arc::clone(&moments);
+    let events = EventSink::new(move |told| noted.lock().expect("nobody panics").note(&told.event));
+    let report = runtime.block_on(Supervisor::new(programs).run(&job, events, &Stop::default()));
+    let handover = moments.lock().expect("nobody panics").handover();
+    let handover = handover.map(|handover| handover.as_secs_f64());
+    println!(
+        "{}",
+        json!({ "exit_code": report.exit_code.code(), "ledger": report.ledger, "handover_seconds": handover })
+    );
     ExitCode::SUCCESS
 }

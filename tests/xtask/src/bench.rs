@@ -28,7 +28,7 @@ const BENCHMARKS: [Benchmark; 3] = [
     },
     Benchmark {
         name: "governor",
-        parts: &["pair", "release", "refusal", "oom", "estimate", "sampling"],
+        parts: &["pair", "overhead", "release", "refusal", "oom", "estimate", "sampling"],
         packages: &[WORKERS[0], WORKERS[1], SUPERVISOR, "meetcap-tests"],
         examples: &[(WORKERS[0], "bare-stt"), (WORKERS[1], "bare-llm")],
     },
