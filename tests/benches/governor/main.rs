@@ -25,6 +25,8 @@ mod overhead;
 #[cfg(target_os = "linux")]
 mod pair;
 #[cfg(target_os = "linux")]
+mod python;
+#[cfg(target_os = "linux")]
 mod refusal;
 #[cfg(target_os = "linux")]
 mod release;
@@ -60,6 +62,11 @@ fn main() -> std::process::ExitCode {
     let arguments = parts::arguments();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [supervised::ROLE, audio, stt, llm, folder] => supervised::main(audio, stt, llm, folder),
+        // It needs packages of another language, so it is no part of all.
+        [python::PART] => {
+            println!("{}", python::PART);
+            python::measure()
+        }
         _ => parts::run(&PARTS, &arguments),
     }
 }

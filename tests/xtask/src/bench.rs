@@ -13,6 +13,8 @@ use crate::workspace::Workspace;
 struct Benchmark {
     name: &'static str,
     parts: &'static [&'static str],
+    /// Parts that are measured only when they are named.
+    on_request: &'static [&'static str],
     /// Packages whose programs it measures, in the order in which they are built.
     packages: &'static [&'static str],
     /// Examples that it measures: package and name.
@@ -23,12 +25,15 @@ const BENCHMARKS: [Benchmark; 3] = [
     Benchmark {
         name: "processes",
         parts: &["start", "memory", "orphans", "stop", "host"],
+        on_request: &[],
         packages: &[WORKERS[0], SUPERVISOR, "meetcap-tests"],
         examples: &[],
     },
     Benchmark {
         name: "governor",
         parts: &["pair", "overhead", "release", "refusal", "oom", "estimate", "sampling"],
+        // In one Python process, with packages that are fetched and built.
+        on_request: &["python"],
         packages: &[WORKERS[0], WORKERS[1], SUPERVISOR, "meetcap-tests"],
         examples: &[(WORKERS[0], "bare-stt"), (WORKERS[1], "bare-llm")],
     },
@@ -38,6 +43,7 @@ const BENCHMARKS: [Benchmark; 3] = [
 const RECORDINGS: Benchmark = Benchmark {
     name: "recordings",
     parts: &["meetings", "oneshot", "parallel"],
+    on_request: &[],
     packages: &[WORKERS[0], WORKERS[1], SUPERVISOR, "meetcap-tests"],
     examples: &[(WORKERS[0], "bare-stt")],
 };
@@ -49,14 +55,15 @@ pub(crate) fn tools(parts: &[String]) -> &'static [Tool] {
 
 /// Whether there is something of this name to be measured.
 pub(crate) fn is_part(name: &str) -> bool {
-    BENCHMARKS.iter().any(|benchmark| benchmark.parts.contains(&name))
+    BENCHMARKS.iter().any(|benchmark| benchmark.parts.contains(&name) || benchmark.on_request.contains(&name))
 }
 
 impl Benchmark {
     /// Of the parts that are asked for, those that are this one's; all of them when none is asked for.
     fn share(&self, parts: &[String]) -> Vec<&'static str> {
-        let wanted = |part: &&&str| parts.is_empty() || parts.iter().any(|wanted| wanted == *part);
-        self.parts.iter().filter(wanted).copied().collect()
+        let is_named = |part: &&str| parts.iter().any(|named| named == part);
+        let usual = self.parts.iter().copied().filter(|part| parts.is_empty() || is_named(part));
+        usual.chain(self.on_request.iter().copied().filter(is_named)).collect()
     }
 
     /// What runs it; its parts are the arguments that are missing.
@@ -117,6 +124,7 @@ mod tests {
     fn each_program_measures_its_own_parts_and_everything_when_nothing_is_named() {
         assert_eq!(shares(&["pair", "stop", "start"]), [vec!["start", "stop"], vec!["pair"], vec![]]);
         assert_eq!(shares(&["oom", "oneshot"]), [vec![], vec!["oom"], vec!["oneshot"]]);
+        assert_eq!(shares(&["python"]), [vec![], vec!["python"], vec![]], "only when it is named");
         assert_eq!(shares(&[]), BENCHMARKS.each_ref().map(|benchmark| benchmark.parts.to_vec()));
     }
 }
