@@ -2,6 +2,7 @@
 
 use super::report::{Figure, PhaseReport, Report, Spreads};
 use super::statistics::Spread;
+use crate::memory::Bytes;
 use crate::report::{file_name, one_line};
 
 /// Columns that the whole table takes.
@@ -10,6 +11,9 @@ const WIDE: usize = 72;
 /// And without least and most.
 #[cfg(test)]
 const NARROW: usize = 50;
+
+/// Of less memory, time for each GiB tells what ending a process takes and nothing of memory.
+const LEAST_FOR_A_RATE: Bytes = Bytes::mib(64);
 
 /// Name, level below its phase, and which figure it is.
 type Row = (&'static str, usize, fn(&Spreads) -> Option<Spread>);
@@ -39,7 +43,7 @@ pub fn table(report: &Report, columns: usize) -> Vec<String> {
             let indent = "  ".repeat(level + 1);
             Some(row(&format!("{indent}{name}"), &of(&phase.spreads)?, is_wide))
         }));
-        let per_gib = phase.spreads.unload_seconds_per_gib;
+        let per_gib = phase.spreads.unload_seconds_per_gib.filter(|_| phase.peak_bytes >= LEAST_FOR_A_RATE);
         lines.extend(per_gib.map(|spread| row("  unload per GiB", &spread, is_wide)));
         if phase.suspect_releases > 0 {
             lines.push(format!("  memory was not seen to come back in {}", counted_of(phase.suspect_releases, *runs)));
@@ -122,7 +126,6 @@ mod tests {
     use super::super::report::{REPORT_VERSION, Refusal, Sample};
     use super::*;
     use crate::event::Phase;
-    use crate::memory::Bytes;
 
     fn report(seconds: f64) -> Report {
         let sample = |run: f64| Sample {
@@ -184,6 +187,15 @@ mod tests {
         let spread = Spread::of(&[0.000_9, 1.5]).expect("two");
         assert_eq!(row("load", &spread, true).matches(" s").count(), 3);
         assert_eq!(row("load", &spread, true).matches("ms").count(), 0);
+    }
+
+    #[test]
+    fn a_rate_is_told_only_of_memory_that_is_worth_one() {
+        let mut report = report(1.0);
+        let rates = |report: &Report| table(report, WIDE).iter().filter(|line| line.contains("per GiB")).count();
+        assert_eq!(rates(&report), 2);
+        report.phases[1].peak_bytes = Bytes::mib(8);
+        assert_eq!(rates(&report), 1);
     }
 
     #[test]

@@ -78,6 +78,10 @@ pub(crate) fn measure() -> ExitCode {
         "Whole memory: proportional set and swap of the tree, every 10 ms. What Python keeps is its anonymous memory \
          after `del` and `gc.collect()`, less that before the first load.",
     );
+    results.note(
+        "Python's binding holds a summary model as llama.cpp does by itself: mapped from its file, with rearranged copies \
+         of the weights beside that; the worker holds the weights once.",
+    );
     results.write(PART);
     ExitCode::SUCCESS
 }

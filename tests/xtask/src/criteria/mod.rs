@@ -1,7 +1,9 @@
 //! `cargo xtask criteria`: the page that says what must be survived, and how far that is proven.
 
 mod page;
+mod promises;
 mod rows;
+mod strategies;
 
 use std::process::ExitCode;
 
@@ -39,25 +41,39 @@ mod tests {
     #[test]
     fn every_test_that_is_named_is_there() {
         let sources = sources::read_all(root()).expect("sources");
-        for row in &rows::ROWS {
-            for test in row.tests {
-                let (suite, name) = test.split_once("::").expect("suite::test");
-                let file = sources.iter().filter(|source| source.path.contains(suite));
-                let found = file.into_iter().any(|source| source.text.contains(&format!("fn {name}(")));
-                assert!(found, "criterion {}: there is no {test}", row.number);
-            }
+        let rows = rows::ROWS.iter().flat_map(|row| row.tests);
+        let promises = promises::PROMISES.iter().flat_map(|promise| promise.tests);
+        for test in rows.chain(promises).chain(strategies::STRATEGIES.iter().flat_map(|strategy| strategy.tests)) {
+            let (suite, name) = test.split_once("::").expect("suite::test");
+            let file = sources.iter().filter(|source| source.path.contains(suite));
+            let found = file.into_iter().any(|source| source.text.contains(&format!("fn {name}(")));
+            assert!(found, "there is no {test}");
         }
     }
 
     #[test]
     fn every_result_belongs_to_a_criterion() {
         for result in results::read_all(root()).expect("result files") {
-            assert!(rows::ROWS.iter().any(|row| row.number == result.criterion), "{}", result.name);
+            assert!(numbers().any(|number| number == result.criterion), "{}", result.name);
+        }
+    }
+
+    #[test]
+    fn what_a_promise_draws_on_was_measured_or_a_result_of_that_name_is_not_there_yet() {
+        let results = results::read_all(root()).expect("result files");
+        for drawn in promises::PROMISES.iter().flat_map(|promise| promise.drawn) {
+            let is_there = results.iter().any(|result| result.name == drawn.result);
+            assert!(!is_there || drawn.found(&results).is_some(), "{}: there is no {}", drawn.result, drawn.figure);
         }
     }
 
     #[test]
     fn the_criteria_are_numbered_without_a_hole() {
-        assert!(rows::ROWS.iter().map(|row| row.number).eq(1..=34));
+        assert!(numbers().eq(1..=39));
+    }
+
+    fn numbers() -> impl Iterator<Item = u8> {
+        let promises = promises::PROMISES.iter().map(|promise| promise.number);
+        rows::ROWS.iter().map(|row| row.number).chain(promises)
     }
 }
