@@ -23,6 +23,8 @@ pub enum InputError {
     Foreign { path: PathBuf, name: &'static str },
     #[error("`{}` cannot be used as a prompt: {detail}", path.display())]
     Prompt { path: PathBuf, detail: &'static str },
+    #[error("no words are found in `{}`, so there is nothing to summarise; name another recording", path.display())]
+    NoWords { path: PathBuf },
 }
 
 /// The same path from wherever it is read: in files, events and the workers' orders. Where this process has no folder, as

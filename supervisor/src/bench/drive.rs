@@ -11,7 +11,7 @@ use super::report::{Figure, PhaseReport, REPORT_VERSION, Report, Sample, Spreads
 use super::{Plan, Progress, Step, refusal};
 use crate::errors::{AdmissionRefused, JobError};
 use crate::event::{EventSink, Phase};
-use crate::input::{absolute, check_audio};
+use crate::input::{InputError, absolute, check_audio};
 use crate::memory::estimate::{Need, llm_need, should_map_weights, stt_need};
 use crate::memory::gate::judge;
 use crate::memory::{Bytes, read_system};
@@ -25,7 +25,7 @@ use crate::registry::{Registration, turn};
 use crate::service::{Accounted, Host, LlmService, ModelService, SttService};
 use crate::stop::Stop;
 use crate::summary;
-use crate::worker::Update;
+use crate::worker::{Startup, Update};
 
 /// No summary is made with less, in tokens.
 const LEAST_CONTEXT: u32 = 512;
@@ -154,7 +154,7 @@ impl Bench<'_> {
         self.recording_seconds = heard.await?.duration;
         service.acknowledge().await?;
         let process = working.elapsed();
-        let life = self.end(service, Phase::Stt, at, Times { began, load, process }, None).await?;
+        let life = self.end(service, Phase::Stt, at, Times { began, load, counted: None, process }, None).await?;
         let lines = text::lines(&transcript);
         Ok((life, lines.iter().flat_map(|line| text::statements(line)).map(Spoken::from).collect()))
     }
@@ -163,9 +163,7 @@ impl Bench<'_> {
     async fn summary(&mut self, lines: Vec<Spoken>, at: &impl Fn(Step)) -> Result<Life, JobError> {
         let Plan { llm, recording, threads, language, cpu_only, .. } = self.plan;
         if lines.is_empty() {
-            let detail =
-                "the speech model finds no words in it, so there is nothing to summarise; name another recording";
-            return Err(JobError::Transcript { path: recording.clone(), detail: detail.to_owned() });
+            return Err(InputError::NoWords { path: recording.clone() }.into());
         }
         let instructions = summary::instructions(language.as_deref());
         let began = Instant::now();
@@ -205,7 +203,7 @@ impl Bench<'_> {
         }
         service.acknowledge().await?;
         let process = working.elapsed();
-        self.end(service, Phase::Llm, at, Times { began, load, process }, Some(setup)).await
+        self.end(service, Phase::Llm, at, Times { began, load, counted: Some(counted), process }, Some(setup)).await
     }
 
     fn summary_need(&self, setup: &LlmSetup) -> Need {
@@ -269,9 +267,12 @@ impl Bench<'_> {
             return Err(exit.into());
         }
         let gib = facts.peak_cost.0 as f64 / f64::from(1 << 30);
+        let Startup { spawn, handshake } = facts.startup;
+        let count = times.counted.map(|counted| counted.saturating_sub(spawn + handshake));
         let sample = Sample {
-            spawn_seconds: facts.startup.spawn.as_secs_f64(),
-            handshake_seconds: facts.startup.handshake.as_secs_f64(),
+            spawn_seconds: spawn.as_secs_f64(),
+            handshake_seconds: handshake.as_secs_f64(),
+            count_seconds: count.as_ref().map(Duration::as_secs_f64),
             load_seconds: times.load.as_secs_f64(),
             process_seconds: times.process.as_secs_f64(),
             unload_seconds: unload,
@@ -290,6 +291,8 @@ impl Bench<'_> {
 struct Times {
     began: Instant,
     load: Duration,
+    /// With the worker's start.
+    counted: Option<Duration>,
     process: Duration,
 }
 

@@ -14,13 +14,13 @@
 //! of a model is the same in every run: the summary model's choices have no chance in them (temperature 0), and its lines
 //! are those that the speech model heard in that run.
 //!
-//! * [`statistics`] is arithmetic over numbers; [`report`] and [`text`] are plain data and its table.
+//! * [`statistics`] is arithmetic over numbers; [`report`] is plain data, and [`table`] shows it.
 //! * `drive` does the runs, `refusal` the refusals: the only files here that start anything.
 //!
 //! A benchmark is a guest on the machine: it asks the gate before each load, tells others what it was promised, is listed
 //! by `ps`, takes no smaller model in place of the one asked for, and teaches the calibration nothing.
 //!
-//! Failures are those of the services ([`JobError`]); the first one ends the benchmark, with no process left. A recording
+//! Failures are those of the services ([`JobError`](crate::JobError)); the first one ends the benchmark, with no process left. A recording
 //! in which no words are found cannot be summarised and is a failure too.
 
 mod drive;

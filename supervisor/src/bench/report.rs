@@ -75,6 +75,8 @@ pub struct Sample {
     pub spawn_seconds: f64,
     /// From then until both had said Hello; part of the load.
     pub handshake_seconds: f64,
+    /// Of the lines' tokens, with the model's vocabulary alone; part of the load. Null for speech.
+    pub count_seconds: Option<f64>,
     /// From nothing to a model that is ready; for a summary with the counting of its lines.
     pub load_seconds: f64,
     pub process_seconds: f64,
@@ -99,6 +101,7 @@ pub struct Sample {
 pub struct Spreads {
     pub spawn_seconds: Option<Spread>,
     pub handshake_seconds: Option<Spread>,
+    pub count_seconds: Option<Spread>,
     pub load_seconds: Option<Spread>,
     pub process_seconds: Option<Spread>,
     pub unload_seconds: Option<Spread>,
@@ -110,7 +113,9 @@ pub struct Spreads {
 impl Spreads {
     pub(super) fn of(samples: &[Sample]) -> Self {
         let of = |time: fn(&Sample) -> f64| Spread::of(&samples.iter().map(time).collect::<Vec<_>>());
+        let counts: Vec<f64> = samples.iter().filter_map(|sample| sample.count_seconds).collect();
         Self {
+            count_seconds: Spread::of(&counts),
             spawn_seconds: of(|sample| sample.spawn_seconds),
             handshake_seconds: of(|sample| sample.handshake_seconds),
             load_seconds: of(|sample| sample.load_seconds),

@@ -18,10 +18,11 @@ const LEAST_FOR_A_RATE: Bytes = Bytes::mib(64);
 /// Name, level below its phase, and which figure it is.
 type Row = (&'static str, usize, fn(&Spreads) -> Option<Spread>);
 
-const ROWS: [Row; 6] = [
+const ROWS: [Row; 7] = [
     ("load", 0, |spreads| spreads.load_seconds),
     ("spawn", 1, |spreads| spreads.spawn_seconds),
     ("handshake", 1, |spreads| spreads.handshake_seconds),
+    ("count", 1, |spreads| spreads.count_seconds),
     ("process", 0, |spreads| spreads.process_seconds),
     ("unload", 0, |spreads| spreads.unload_seconds),
     ("total", 0, |spreads| spreads.total_seconds),
@@ -131,6 +132,7 @@ mod tests {
         let sample = |run: f64| Sample {
             spawn_seconds: seconds * run,
             handshake_seconds: seconds / 100.0,
+            count_seconds: None,
             load_seconds: seconds * run,
             process_seconds: seconds * 10.0 * run,
             unload_seconds: seconds / 10.0,

@@ -81,7 +81,7 @@ impl Bare {
     }
 
     /// Lets it work and end, without holding anything.
-    pub(crate) fn to_the_end(mut self) -> Times {
+    pub(crate) fn finish(mut self) -> Times {
         drop(self.child.stdin.take());
         self.hear("loaded");
         let loaded = self.begun.elapsed();

@@ -136,8 +136,8 @@ impl Work {
     }
 
     fn directly(&self) -> (Times, Times) {
-        let speech = Bare::speech_of(&self.stt, &self.recording, &self.windows).to_the_end();
-        let summary = Bare::summary(Loading::Once, &self.llm, self.n_ctx, &self.kv, self.prompt).to_the_end();
+        let speech = Bare::speech_of(&self.stt, &self.recording, &self.windows).finish();
+        let summary = Bare::summary(Loading::Once, &self.llm, self.n_ctx, &self.kv, self.prompt).finish();
         (speech, summary)
     }
 }
