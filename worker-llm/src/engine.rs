@@ -6,8 +6,8 @@
 //! Failures: see each step. What llama.cpp says of a failed load goes into the fault (it names files, sizes
 //! and tensors); what was said in the meeting is in no fault and no log line.
 
-use std::path::Path;
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use llama_cpp_2::LlamaBackendDeviceType;
 use llama_cpp_2::llama_backend::LlamaBackend;
@@ -41,7 +41,16 @@ const LONGEST_CONTEXT: u32 = 1 << 24;
 /// llama.cpp behind the protocol.
 #[derive(Debug, Default)]
 pub(crate) struct LlmEngine {
+    /// What counting and sizing go by, until weights are read.
+    sketch: Option<Sketch>,
     loaded: Option<Loaded>,
+}
+
+/// A model without weights. To read a vocabulary takes longer than all else here, so it is kept from one plan to the next.
+#[derive(Debug)]
+struct Sketch {
+    path: PathBuf,
+    model: Arc<LlamaModel>,
 }
 
 #[derive(Debug)]
@@ -56,17 +65,15 @@ impl Engine for LlmEngine {
     fn plan(&mut self, request: &LlmPlanRequest) -> Result<LlmPlanReport, WorkerFault> {
         match request {
             LlmPlanRequest::Count { model, instructions, notes, lines } => {
-                let path = model.to_path();
-                model_file::check(&path)?;
-                let params = LlamaModelParams::default().with_vocab_only(true).with_n_gpu_layers(0);
-                let model = open(backend()?, &path, &params)?;
+                let model = self.sketch(&model.to_path())?;
                 plan::count(&model, instructions, notes, lines).map(LlmPlanReport::Counted)
             }
-            LlmPlanRequest::Size { model, setups } => size(&model.to_path(), setups).map(LlmPlanReport::Sized),
+            LlmPlanRequest::Size { model, setups } => self.size(&model.to_path(), setups).map(LlmPlanReport::Sized),
         }
     }
 
     fn load(&mut self, load: &LlmLoad, context: &LoadContext<Llm>) -> Result<LoadReport, WorkerFault> {
+        self.sketch = None;
         let path = load.model.to_path();
         let setup = &load.setup;
         check(&path, std::slice::from_ref(setup))?;
@@ -137,7 +144,37 @@ impl Engine for LlmEngine {
     }
 
     fn unload(&mut self) {
+        self.sketch = None;
         self.loaded = None;
+    }
+}
+
+impl LlmEngine {
+    /// The model with its vocabulary, laid out on the CPU where it has anything to lay out.
+    fn sketch(&mut self, path: &Path) -> Result<Arc<LlamaModel>, WorkerFault> {
+        if let Some(sketch) = self.sketch.as_ref().filter(|sketch| sketch.path == path) {
+            return Ok(Arc::clone(&sketch.model));
+        }
+        let is_whole = model_file::check(path)?.tensors > 0;
+        let params = LlamaModelParams::default().with_n_gpu_layers(0);
+        let params = if is_whole { params.with_no_alloc(true) } else { params.with_vocab_only(true) };
+        let model = Arc::new(open(backend()?, path, &params)?);
+        self.sketch = Some(Sketch { path: path.to_path_buf(), model: Arc::clone(&model) });
+        Ok(model)
+    }
+
+    fn size(&mut self, path: &Path, setups: &[LlmSetup]) -> Result<Vec<LlmSize>, WorkerFault> {
+        check(path, setups)?;
+        let backend = backend()?;
+        let device = gpu(backend);
+        let layers = |setup: &LlmSetup| layers(setup, device.as_deref());
+        size::measure(setups, layers, |layers| {
+            if layers == 0 {
+                return self.sketch(path);
+            }
+            let params = LlamaModelParams::default().with_n_gpu_layers(layers).with_no_alloc(true);
+            open(backend, path, &params).map(Arc::new)
+        })
     }
 }
 
@@ -151,16 +188,6 @@ pub(crate) fn backend() -> Result<&'static LlamaBackend, WorkerFault> {
     };
     let backend = BACKEND.get_or_init(start).as_ref();
     backend.map_err(|why| WorkerFault::new(FaultKind::Engine { code: 0 }, why.clone()))
-}
-
-fn size(path: &Path, setups: &[LlmSetup]) -> Result<Vec<LlmSize>, WorkerFault> {
-    check(path, setups)?;
-    let backend = backend()?;
-    let device = gpu(backend);
-    let layers = |setup: &LlmSetup| layers(setup, device.as_deref());
-    size::measure(setups, layers, |layers| {
-        open(backend, path, &LlamaModelParams::default().with_n_gpu_layers(layers).with_no_alloc(true))
-    })
 }
 
 fn open(backend: &LlamaBackend, path: &Path, params: &LlamaModelParams) -> Result<LlamaModel, WorkerFault> {

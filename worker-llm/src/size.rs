@@ -13,6 +13,7 @@
 //! seems to take nothing would always be let in.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use llama_cpp_2::model::LlamaModel;
 use meetcap_protocol::payload::llm::{LlmSetup, LlmSize};
@@ -28,7 +29,7 @@ use crate::log;
 pub(crate) fn measure(
     setups: &[LlmSetup],
     layers: impl Fn(&LlmSetup) -> u32,
-    open: impl Fn(u32) -> Result<LlamaModel, WorkerFault>,
+    mut open: impl FnMut(u32) -> Result<Arc<LlamaModel>, WorkerFault>,
 ) -> Result<Vec<LlmSize>, WorkerFault> {
     let mut by_layers: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (at, setup) in setups.iter().enumerate() {
