@@ -178,6 +178,14 @@ fn report_overhead(setting: &Setting, work: &Work, pairs: &[Pair]) {
     results.plain("a supervised run, median", percentile(&of(&|pair| pair.supervised.as_secs_f64()), 50), "s");
     let direct = percentile(&of(&Pair::direct), 50);
     results.judged("both engines directly, median", direct, "s", format!("≥ {LEAST_WORK}"), direct >= LEAST_WORK);
+    // Where a difference comes from: the work itself should take the same on both sides.
+    let at_work = |phase: &'static str| percentile(&of(&|pair| pair.of_ledger(phase, "process_seconds") / 1000.0), 50);
+    let alone =
+        |times: fn(&Pair) -> Times| percentile(&of(&|pair| (times(pair).whole - times(pair).loaded).as_secs_f64()), 50);
+    results.plain("speech model at work, supervised, median", at_work("stt"), "s");
+    results.plain("speech model at work and its end, directly, median", alone(|pair| pair.speech), "s");
+    results.plain("summary model at work, supervised, median", at_work("llm"), "s");
+    results.plain("summary model at work and its end, directly, median", alone(|pair| pair.summary), "s");
     results.plain("pairs", pairs.len() as f64, "");
     results.plain("windows", work.windows.len() as f64, "");
     results.note(format!(
