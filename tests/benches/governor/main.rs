@@ -46,9 +46,10 @@ fn main() {
 fn main() -> std::process::ExitCode {
     use meetcap_tests::parts;
 
-    const PARTS: [parts::Part; 7] = [
+    const PARTS: [parts::Part; 8] = [
         ("pair", pair::measure),
         ("overhead", overhead::measure),
+        ("cold", overhead::measure_cold),
         ("release", release::measure),
         ("refusal", refusal::measure),
         ("oom", oom::measure),
@@ -61,7 +62,7 @@ fn main() -> std::process::ExitCode {
     }
     let arguments = parts::arguments();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [supervised::ROLE, audio, stt, llm, folder] => supervised::main(audio, stt, llm, folder),
+        [supervised::ROLE, audio, stt, llm, folder, phases] => supervised::main(audio, stt, llm, folder, phases),
         // It needs packages of another language, so it is no part of all.
         [python::PART] => {
             println!("{}", python::PART);

@@ -11,13 +11,14 @@
 //!  handover:    last segment on disk ─ transcript, unload, memory back ─ start, count, size, load ─ ready
 //! ```
 //!
-//! Models and recording are in the page cache for both. The sides take turns, and so does who begins; the median of the
+//! Models and recording are in the page cache for both, or, where it is measured apart, for neither. The sides take turns, and so does who begins; the median of the
 //! pairs' ratios counts, because what else the machine does in one minute is not what it does in the next.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use meetcap_supervisor::Model;
+use meetcap_supervisor::memory::give_back::drop_page_cache_of;
 use meetcap_supervisor::service::{ModelService, SttService};
 use meetcap_supervisor::worker::Update;
 use meetcap_tests::figures::{Results, is_quick, percentile};
@@ -26,7 +27,7 @@ use super::bare::{Bare, Loading, Times};
 use super::models::Models;
 use super::pair::prompt_tokens;
 use super::release::host;
-use super::supervised::{self, ANSWER_TOKENS, Run, THREADS, WINDOW_TOKENS};
+use super::supervised::{self, ANSWER_TOKENS, Phases, Run, THREADS, WINDOW_TOKENS};
 
 /// Cuts the recording as any other does: it is the sound that decides.
 const COUNTER: &str = "whisper-tiny-f16";
@@ -46,6 +47,8 @@ struct Setting {
 }
 
 const FULL: Setting = Setting { stt: "whisper-small-f16", llm: "llama-1b-q4_0", seconds: 180, pairs: 7 };
+/// A model of more than a gigabyte, and work that is short beside reading it.
+const LARGE: Setting = Setting { stt: "whisper-base-f16", llm: "llama-1b-q8_0", seconds: 60, pairs: 7 };
 /// To see that it works.
 const TRY: Setting = Setting { stt: "whisper-tiny-f16", llm: "llama-150m-q4_0", seconds: 30, pairs: 2 };
 
@@ -53,9 +56,30 @@ pub(crate) fn measure() {
     let setting = if is_quick() { TRY } else { FULL };
     let models = Models::new();
     let work = Work::prepare(&models, &setting);
-    let pairs: Vec<Pair> = (0..setting.pairs).map(|round| work.pair(round)).collect();
+    let pairs: Vec<Pair> = (0..setting.pairs).map(|round| work.pair(round, Cache::Warm)).collect();
     report_overhead(&setting, &work, &pairs);
     report_handover(&setting, &pairs);
+}
+
+/// The same with nothing in the page cache, and a summary model of more than a gigabyte: the program reads it while the
+/// recording is transcribed.
+pub(crate) fn measure_cold() {
+    let setting = if is_quick() { TRY } else { LARGE };
+    let models = Models::new();
+    let work = Work::prepare(&models, &setting);
+    // What is not on the disk yet cannot be dropped.
+    for file in [&work.recording, &work.stt, &work.llm] {
+        std::fs::File::open(file).and_then(|file| file.sync_all()).expect("on the disk");
+    }
+    let pairs: Vec<Pair> = (0..setting.pairs).map(|round| work.pair(round, Cache::Cold)).collect();
+    report_cold(&setting, &work, &pairs);
+}
+
+/// Where files are when a side begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cache {
+    Warm,
+    Cold,
 }
 
 /// The same for both sides.
@@ -111,15 +135,18 @@ impl Work {
         work
     }
 
-    fn pair(&self, round: usize) -> Pair {
+    fn pair(&self, round: usize, cache: Cache) -> Pair {
         let supervised = || {
+            self.prepare_cache(cache);
             let outputs = tempfile::tempdir_in(&self.folder).expect("a folder");
             self.supervised(outputs.path())
         };
         let ((run, supervised), (speech, summary)) = if round.is_multiple_of(2) {
             let run = supervised();
+            self.prepare_cache(cache);
             (run, self.directly())
         } else {
+            self.prepare_cache(cache);
             let direct = self.directly();
             (supervised(), direct)
         };
@@ -128,10 +155,18 @@ impl Work {
         pair
     }
 
+    fn prepare_cache(&self, cache: Cache) {
+        if cache == Cache::Cold {
+            for file in [&self.recording, &self.stt, &self.llm] {
+                drop_page_cache_of(file).expect("dropped");
+            }
+        }
+    }
+
     fn supervised(&self, outputs: &Path) -> (Run, Duration) {
         let [audio, stt, llm] = [&self.recording, &self.stt, &self.llm].map(Clone::clone);
         let begun = Instant::now();
-        let run = Run::of(supervised::start(audio, stt, llm, outputs.to_path_buf()));
+        let run = Run::of(supervised::start_as(Phases::Overlapping, [audio, stt, llm, outputs.to_path_buf()]));
         (run, begun.elapsed())
     }
 
@@ -196,6 +231,34 @@ fn report_overhead(setting: &Setting, work: &Work, pairs: &[Pair]) {
         setting.stt, setting.llm, setting.seconds, work.windows.len(), work.prompt, work.n_ctx, work.kv,
     ));
     results.write("overhead");
+}
+
+fn report_cold(setting: &Setting, work: &Work, pairs: &[Pair]) {
+    let mut results = Results::new(39, "a run from a cold page cache against its engines one after the other", "cold");
+    let of = |figure: &dyn Fn(&Pair) -> f64| pairs.iter().map(figure).collect::<Vec<_>>();
+    let ratios = of(&Pair::ratio);
+    let median = percentile(&ratios, 50);
+    results.judged("supervised / directly, median of the pairs", median, "", "< 1", median < 1.0);
+    results.plain("supervised / directly, least", percentile(&ratios, 0), "");
+    results.plain("supervised / directly, most", percentile(&ratios, 100), "");
+    results.plain("a supervised run, median", percentile(&of(&|pair| pair.supervised.as_secs_f64()), 50), "s");
+    results.plain("both engines directly, median", percentile(&of(&Pair::direct), 50), "s");
+    let load = |phase: &'static str| percentile(&of(&|pair| pair.of_ledger(phase, "load_seconds") / 1000.0), 50);
+    let alone = |times: fn(&Pair) -> Times| percentile(&of(&|pair| times(pair).loaded.as_secs_f64()), 50);
+    results.plain("speech model's load, supervised, median", load("stt"), "s");
+    results.plain("speech model's load, directly, median", alone(|pair| pair.speech), "s");
+    results.plain("summary model's load, supervised, median", load("llm"), "s");
+    results.plain("summary model's load, directly, median", alone(|pair| pair.summary), "s");
+    let size = std::fs::metadata(&work.llm).expect("the model").len();
+    results.plain("summary model's file", size as f64 / 1e9, "GB");
+    results.plain("pairs", pairs.len() as f64, "");
+    results.note(format!(
+        "{} and {} (random weights, real shapes), {} s of noise; recording and both models are dropped from the page cache \
+         before each side begins. `explicit_lifecycle = false`. A virtual disk, which may be held in its host's memory: a \
+         slower disk makes more of a difference.",
+        setting.stt, setting.llm, setting.seconds
+    ));
+    results.write("cold");
 }
 
 fn report_handover(setting: &Setting, pairs: &[Pair]) {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use meetcap_supervisor::event::{Event, EventSink, Phase};
+use meetcap_supervisor::memory::MemoryPolicy;
 use meetcap_supervisor::{Exact, Job, LifecycleState, Model, Resources, Stop, Supervisor, WorkerPrograms};
 use meetcap_tests::bins;
 use serde_json::{Value, json};
@@ -20,8 +21,22 @@ pub(crate) const THREADS: u16 = 1;
 
 /// Starts it; its process tree is the run.
 pub(crate) fn start(audio: PathBuf, stt: PathBuf, llm: PathBuf, folder: PathBuf) -> Child {
+    start_as(Phases::Apart, [audio, stt, llm, folder])
+}
+
+/// Whether the summary's worker may be started while the speech worker is ending (`explicit_lifecycle = false`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phases {
+    Apart,
+    Overlapping,
+}
+
+const OVERLAPPING: &str = "overlapping";
+
+/// The same of recording, speech model, summary model and folder for outputs.
+pub(crate) fn start_as(phases: Phases, paths: [PathBuf; 4]) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("this program has a file"));
-    command.arg(ROLE).args([audio, stt, llm, folder]);
+    command.arg(ROLE).args(paths).arg(if phases == Phases::Apart { "apart" } else { OVERLAPPING });
     command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("this program starts")
 }
 
@@ -72,7 +87,7 @@ impl Moments {
     }
 }
 
-pub(crate) fn main(audio: &str, stt: &str, llm: &str, folder: &str) -> ExitCode {
+pub(crate) fn main(audio: &str, stt: &str, llm: &str, folder: &str, phases: &str) -> ExitCode {
     let programs = WorkerPrograms {
         stt: Some(bins::find("meetcap-worker-stt")),
         llm: Some(bins::find("meetcap-worker-llm")),
@@ -91,7 +106,9 @@ pub(crate) fn main(audio: &str, stt: &str, llm: &str, folder: &str) -> ExitCode 
     let moments = Arc::new(Mutex::new(Moments::default()));
     let noted = Arc::clone(&moments);
     let events = EventSink::new(move |told| noted.lock().expect("nobody panics").note(&told.event));
-    let report = runtime.block_on(Supervisor::new(programs).run(&job, events, &Stop::default()));
+    let memory = MemoryPolicy { explicit_lifecycle: phases != OVERLAPPING, ..MemoryPolicy::default() };
+    let supervisor = Supervisor::builder().programs(programs).memory(memory).build();
+    let report = runtime.block_on(supervisor.run(&job, events, &Stop::default()));
     let handover = moments.lock().expect("nobody panics").handover();
     let handover = handover.map(|handover| handover.as_secs_f64());
     println!(
