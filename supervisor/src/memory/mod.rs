@@ -63,6 +63,7 @@ use windows as platform;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::read_machine;
 pub use platform::{read_system, read_system_of};
+pub(crate) use tree::read_strange_tree;
 pub use tree::{read_tree, read_tree_with_pss};
 
 /// Nobody tells who holds the machine's memory here.

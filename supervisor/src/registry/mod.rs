@@ -47,7 +47,7 @@ pub(crate) use promise::turn;
 
 use crate::event::Phase;
 use crate::input::absolute;
-use crate::memory::{MemoryReading, read_tree};
+use crate::memory::{MemoryReading, read_strange_tree};
 use entry::{Entry, FileName, Standing, Work};
 use identity::Identity;
 
@@ -198,7 +198,7 @@ fn list_in(folders: &[PathBuf]) -> Vec<Running> {
         .into_iter()
         .filter_map(|(entry, name)| {
             // Nothing to read: it ended a moment ago.
-            let memory = (*trees.entry(name.pid).or_insert_with(|| read_tree(name.pid)))?;
+            let memory = (*trees.entry(name.pid).or_insert_with(|| read_strange_tree(name.pid)))?;
             running(entry, memory)
         })
         .collect()

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::entry::Promise;
 use super::{Registration, folder, living};
-use crate::memory::{Bytes, LimitOf, Promised, read_tree};
+use crate::memory::{Bytes, LimitOf, Promised, read_strange_tree};
 
 /// Whoever holds it decides on a load and writes the promise down; nobody else decides meanwhile.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Registration {
                 continue;
             }
             let Some(Promise { bytes, against }) = entry.promise else { continue };
-            let held = read_tree(name.pid).map(|tree| tree.cost()).unwrap_or_default();
+            let held = read_strange_tree(name.pid).map(|tree| tree.cost()).unwrap_or_default();
             promised.0.extend(against.into_iter().map(|of| (of, bytes - held)));
         }
         promised

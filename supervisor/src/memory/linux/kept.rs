@@ -99,6 +99,17 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_kept_of_a_process_that_is_looked_at_once() {
+        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().expect("cat");
+        let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+        assert!(crate::memory::read_strange_tree(child.id()).is_some() && !is_kept(&status));
+        assert!(crate::memory::read_tree(child.id()).is_some() && is_kept(&status));
+        close_below(status.parent().expect("a folder"));
+        drop(child.stdin.take());
+        child.wait().expect("ended");
+    }
+
+    #[test]
     fn a_process_that_is_gone_is_not_kept() {
         let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().expect("cat");
         let status = PathBuf::from(format!("/proc/{}/status", child.id()));
