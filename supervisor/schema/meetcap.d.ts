@@ -450,6 +450,131 @@ export interface Layout {
   setup: LlmSetup | null;
 }
 
+/** A whole check. */
+export interface LeakAccount {
+  /** Version of the account's shape. */
+  v: 1;
+  /** Cycles that were run. */
+  cycles: number;
+  /** Cycles that were asked for. */
+  cycles_asked: number;
+  /** The summary model; null where none was used. */
+  llm: string | null;
+  /** Seconds that the longest cycle took. */
+  longest_cycle_seconds: number;
+  /** Highest memory of workers; none where no worker ended within the check. */
+  peaks: LeakPeak[];
+  phase: LeakScope;
+  /** Whether one worker served all inputs. */
+  reuse: boolean;
+  /** Seconds that all of it took. */
+  seconds: number;
+  /** Of the inputs and their order. */
+  seed: number;
+  series: LeakSeries[];
+  /** The speech model; null where none was used. */
+  stt: string | null;
+  threads: number;
+  /** The gravest of all series and peaks. */
+  verdict: LeakVerdict;
+  /** Of the supervisor. */
+  version: string;
+  /** The first of them, which are not judged. */
+  warm_up: number;
+}
+
+/** What a series is about, and with that whose it is. */
+export type LeakMeasure = (
+  /** The supervisor's own anonymous and swapped memory, after its heap was trimmed. */
+  | "supervisor_memory"
+  /** Open descriptors of the supervisor. */
+  | "descriptors"
+  /** Threads of the supervisor. */
+  | "threads"
+  /** Processes below the supervisor, ended ones that were not reaped included. */
+  | "children"
+  /** Anonymous and swapped memory of the only speech worker. */
+  | "stt_worker_memory"
+  /** The same of the only summary worker. */
+  | "llm_worker_memory"
+  /** The machine's anonymous memory that no process in sight holds, against the baseline. */
+  | "unaccounted_memory"
+  /** What graphics processors hold, against the baseline. */
+  | "gpu_memory"
+  /** What the machine has less available, against the baseline. */
+  | "system_memory"
+);
+
+/** How much a phase's workers held at most, over the same inputs. */
+export interface LeakPeak {
+  /** For people. */
+  explanation: string;
+  /** What it was judged against; null without a baseline. */
+  limit: LeakPeakLimit | null;
+  /** In KiB. */
+  max_kib: number | null;
+  /** In KiB: of the cycles behind the warm-up. Null where there was none. */
+  median_kib: number | null;
+  phase: Phase;
+  /** One for each cycle in KiB, warm-up included; a single one for a worker that served all. */
+  values: number[];
+  /** Null without a baseline: there is nothing to judge it by. */
+  verdict: LeakVerdict | null;
+}
+
+/** What a peak was judged against, in KiB, tolerance included. */
+export interface LeakPeakLimit {
+  max_kib: number;
+  median_kib: number;
+}
+
+/** What goes through each cycle. */
+export type LeakScope = (
+  /** Speech to text alone. */
+  | "stt"
+  /** Summaries alone. */
+  | "llm"
+  /** Both, one after the other. */
+  | "pipeline"
+);
+
+/** A figure over all cycles, and what it says. */
+export interface LeakSeries {
+  /** Growth that is allowed, in the unit per cycle. */
+  budget: number;
+  /** For people. */
+  explanation: string;
+  measure: LeakMeasure;
+  /** Chance that figures without a trend would show one so clear (Mann and Kendall, two-sided). */
+  p: number;
+  /** The same, corrected for the number of series (Holm). */
+  p_corrected: number;
+  /** In the unit per cycle (Theil and Sen). */
+  slope: number;
+  /** Its upper 95 % confidence bound. */
+  slope_high: number;
+  /** Its lower 95 % confidence bound. */
+  slope_low: number;
+  /** The lower bound of the later half alone: of memory it has to be above the budget too, or growth has ended. */
+  slope_low_later: number;
+  unit: LeakUnit;
+  /** One for each cycle, warm-up included. */
+  values: number[];
+  verdict: LeakVerdict;
+}
+
+/** What is counted. */
+export type LeakUnit = "kib" | "count";
+
+/** What was found. In the order of what matters more. */
+export type LeakVerdict = (
+  | "no_leak" | "leak"
+  /** It grows, and it need not be ours. */
+  | "noticed"
+  /** Too few cycles for a verdict. */
+  | "insufficient"
+);
+
 /** One run. What came into the account later has a default, so that older ones can be read. */
 export interface Ledger {
   /** Version of the ledger's shape. */

@@ -25,6 +25,8 @@ pub enum ExitCode {
     OutOfMemory,
     /// Output could not be written.
     Output,
+    /// `leak-check` found growth that is ours.
+    Leak,
     /// Input held by another run.
     Held,
     Interrupted,
@@ -44,6 +46,7 @@ impl ExitCode {
             Self::Worker => 6,
             Self::OutOfMemory => 7,
             Self::Output => 8,
+            Self::Leak => 9,
             Self::Held => 10,
             Self::Interrupted => 130,
             Self::Terminated => 143,
@@ -86,7 +89,9 @@ impl ExitCode {
             Self::Model => 7,
             Self::Input => 8,
             Self::Usage => 9,
-            Self::Done => 10,
+            // Of a command that has no several inputs.
+            Self::Leak => 10,
+            Self::Done => 11,
         }
     }
 

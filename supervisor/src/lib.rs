@@ -52,6 +52,7 @@ pub mod exit_code;
 pub mod fallback;
 pub mod input;
 pub mod journal;
+pub mod leak;
 pub mod memory;
 pub mod models;
 pub mod output;

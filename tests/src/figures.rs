@@ -125,23 +125,3 @@ pub fn percentile(values: &[f64], percent: usize) -> f64 {
 pub fn highest(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
-
-/// A robust slope with the bounds of its 95 % confidence interval (Theil and Sen).
-#[derive(Debug, Clone, Copy)]
-pub struct Slope {
-    pub low: f64,
-    pub middle: f64,
-    pub high: f64,
-}
-
-/// Of at least two points.
-pub fn slope(points: &[(f64, f64)]) -> Slope {
-    let pairs = points.iter().enumerate().flat_map(|(index, a)| points[index + 1..].iter().map(move |b| (a, b)));
-    let mut slopes: Vec<f64> = pairs.map(|(a, b)| (b.1 - a.1) / (b.0 - a.0)).collect();
-    slopes.sort_by(f64::total_cmp);
-    let n = points.len() as f64;
-    let spread = 1.96 * (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0).sqrt();
-    let count = slopes.len() as f64;
-    let at = |rank: f64| slopes[rank.clamp(0.0, count - 1.0) as usize];
-    Slope { low: at((count - spread) / 2.0), middle: at(count / 2.0), high: at((count + spread) / 2.0) }
-}

@@ -24,7 +24,7 @@ pub use figures::lines as memory_lines;
 pub use page::html;
 pub use read::{MAX_BYTES, ReadError, read};
 pub(crate) use shown::{file_name, one_line};
-pub use spark::sparkline;
+pub use spark::{sparkline, strip};
 pub use text::text;
 
 #[cfg(test)]

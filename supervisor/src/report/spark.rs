@@ -67,17 +67,38 @@ fn bars(samples: &[&Sample], width: usize, highest: Bytes) -> String {
         columns[column] = columns[column].max(Some(sample.cost()));
     }
     let mut last = first.cost();
-    let step = |bytes: Bytes| {
-        let top = STEPS.len() as u128 - 1;
-        let at = (u128::from(bytes.0) * top + u128::from(highest.0) / 2) / u128::from(highest.0.max(1));
-        STEPS[usize::try_from(at.min(top)).unwrap_or(0)]
-    };
     let mut line = String::new();
     for column in columns {
         last = column.unwrap_or(last);
-        line.push(step(last));
+        line.push(step(last.as_mib() / highest.as_mib()));
     }
     line
+}
+
+/// The step for a share of the whole height.
+fn step(share: f64) -> char {
+    let top = STEPS.len() - 1;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "between 0 and the last step"
+    )]
+    let at = if share.is_nan() { 0 } else { (share.clamp(0.0, 1.0) * top as f64).round() as usize };
+    STEPS[at.min(top)]
+}
+
+/// A series in at most so many columns, from its lowest value to its highest; each column is as high as the highest
+/// value in it. All at the bottom where all are the same.
+pub fn strip(values: &[f64], columns: usize) -> String {
+    if values.is_empty() || columns == 0 {
+        return String::new();
+    }
+    let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), value| (value.min(low), value.max(high)));
+    let columns = columns.min(values.len());
+    let part = |column: usize| &values[column * values.len() / columns..(column + 1) * values.len() / columns];
+    let highest = |part: &[f64]| part.iter().copied().fold(f64::MIN, f64::max);
+    (0..columns).map(|column| step((highest(part(column)) - low) / (high - low))).collect()
 }
 
 #[cfg(test)]
@@ -112,6 +133,20 @@ mod tests {
         let mut ledger = ledger();
         ledger.timeline = None;
         assert_eq!(sparkline(&ledger, 80), None);
+    }
+
+    #[test]
+    fn a_series_is_drawn_from_its_lowest_to_its_highest_value_in_as_many_columns_as_there_are() {
+        assert_eq!(strip(&[100.0, 101.0, 107.0], 10), "▁▂█");
+        assert_eq!(strip(&[1.0, 8.0, 1.0, 1.0], 2), "█▁");
+        assert_eq!(strip(&[5.0; 4], 4), "▁▁▁▁");
+        assert_eq!((strip(&[], 4), strip(&[1.0], 0)), (String::new(), String::new()));
+        for columns in 1..50 {
+            let strip = strip(&(0..40).map(f64::from).collect::<Vec<_>>(), columns);
+            assert_eq!(strip.chars().count(), columns.min(40));
+            assert!(strip.starts_with('▁') || columns < 8, "{strip}");
+            assert!(strip.ends_with('█'), "{strip}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::Definitions;
 use crate::event::{Event, Stamped};
+use crate::leak::Account;
 use crate::memory::{Ledger, Moment};
 use crate::output::Transcript;
 use crate::planning::Estimate;
@@ -24,7 +25,7 @@ pub(super) struct Document {
 
 /// All files, in the order in which they are declared.
 pub(super) fn all() -> Vec<Document> {
-    vec![events(), rpc(), ledger(), transcript()]
+    vec![events(), rpc(), ledger(), transcript(), leak_check()]
 }
 
 fn events() -> Document {
@@ -40,6 +41,11 @@ fn ledger() -> Document {
 fn transcript() -> Document {
     let title = "A transcript of meetcap-supervisor: `<stem>.transcript.json`";
     document("transcript.schema.json", title, &reference::<Transcript>(), Given::default().with::<Transcript>())
+}
+
+fn leak_check() -> Document {
+    let title = "What a leak check of meetcap-supervisor found: `leak-check --json FILE`";
+    document("leak.schema.json", title, &reference::<Account>(), Given::default().with::<Account>())
 }
 
 /// A method: its name, what it takes, what it gives.

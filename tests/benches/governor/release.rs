@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use meetcap_protocol::payload::llm::{KvType, LlmJob, LlmSetup};
 use meetcap_supervisor::event::EventSink;
+use meetcap_supervisor::leak::statistics::slope;
 use meetcap_supervisor::memory::{Bytes, MemoryPolicy, Release, give_back};
 use meetcap_supervisor::permit::LoadGate;
 use meetcap_supervisor::service::{Host, LlmService, ModelService, SttService};
 use meetcap_supervisor::worker::{Deadlines, ExitClass};
 use meetcap_supervisor::{Model, WorkerPrograms};
-use meetcap_tests::figures::{Results, highest, percentile, slope};
+use meetcap_tests::figures::{Results, highest, percentile};
 use meetcap_tests::room::Room;
 use meetcap_tests::{bins, proc};
 use serde_json::Value;

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use meetcap_supervisor::event::EventSink;
+use meetcap_supervisor::leak::statistics::slope;
 use meetcap_supervisor::memory::MemoryPolicy;
 use meetcap_supervisor::permit::LoadGate;
 use meetcap_supervisor::service::{Host, ModelService, SttService};
 use meetcap_supervisor::worker::Deadlines;
 use meetcap_supervisor::{Model, WorkerPrograms};
-use meetcap_tests::figures::{Results, highest, slope};
+use meetcap_tests::figures::{Results, highest};
 use meetcap_tests::room::Room;
 use meetcap_tests::{bins, proc};
 use tokio_util::sync::CancellationToken;

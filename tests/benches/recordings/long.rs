@@ -3,7 +3,8 @@
 
 use std::process::ExitCode;
 
-use meetcap_tests::figures::{Results, highest, slope};
+use meetcap_supervisor::leak::statistics::slope;
+use meetcap_tests::figures::{Results, highest};
 use meetcap_tests::long::judge::REACH;
 use meetcap_tests::long::soak::{Soak, Soaked};
 use meetcap_tests::rng::Rng;
