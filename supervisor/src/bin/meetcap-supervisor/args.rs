@@ -30,7 +30,8 @@ Examples:
   meetcap-supervisor bench
 
 Exit codes: 0 done, 1 internal error, 2 usage or configuration, 3 input, 4 model, 5 refused for
-memory, 6 worker failed, 7 out of memory, 8 output, 10 held by another run, 130 interrupted, 143 terminated";
+memory, 6 worker failed, 7 out of memory, 8 output, 9 leak found, 10 held by another run,
+130 interrupted, 143 terminated";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -61,6 +62,10 @@ pub(crate) enum Command {
     /// Measure what loading, work and unloading take
     #[command(after_help = super::bench_command::EXAMPLES)]
     Bench(super::bench_command::BenchArgs),
+    /// Whether anything keeps more memory with every recording: many cycles, judged by statistics
+    #[cfg(feature = "demo")]
+    #[command(after_help = crate::leak_check::EXAMPLES)]
+    LeakCheck(crate::leak_check::LeakCheckArgs),
     /// Print a script that completes this program's commands and options in a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {

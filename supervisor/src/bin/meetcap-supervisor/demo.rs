@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 use super::Refusal;
 
 /// A file inside the program.
-struct Bundled {
+pub(crate) struct Bundled {
     name: &'static str,
-    packed: &'static [u8],
+    pub(crate) packed: &'static [u8],
     compressed: bool,
     sha256: &'static str,
 }
@@ -32,7 +32,7 @@ static LLM: Bundled = Bundled {
     compressed: true,
     sha256: "18524d9223c2ddefba9f5229428d569e3ae22cbfcbdd0784c9f13cf236b4104a",
 };
-static RECORDING: Bundled = Bundled {
+pub(crate) static RECORDING: Bundled = Bundled {
     name: "meeting.flac",
     packed: include_bytes!("../../../demo/meeting.flac"),
     compressed: false,

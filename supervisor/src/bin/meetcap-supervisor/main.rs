@@ -9,6 +9,8 @@ mod config_command;
 mod demo;
 mod doctor;
 mod estimate;
+#[cfg(feature = "demo")]
+mod leak_check;
 mod overview;
 mod pace;
 mod ps;
@@ -48,6 +50,8 @@ fn main() -> process::ExitCode {
         Command::Demo(args) => Some(&args.common.loudness),
         Command::Serve(args) => Some(&args.loudness),
         Command::Bench(args) => Some(&args.loudness),
+        #[cfg(feature = "demo")]
+        Command::LeakCheck(args) => Some(&args.loudness),
         Command::Ps(_)
         | Command::Config(_)
         | Command::Models(_)
@@ -83,6 +87,8 @@ fn main() -> process::ExitCode {
                 Ok(doctor::print(&loaded, &programs(&loaded.config), args.json))
             }
             Command::Report(args) => report_command::run(&args),
+            #[cfg(feature = "demo")]
+            Command::LeakCheck(args) => leak_check::run(args, &stop).await,
             Command::Completions { shell } => complete(shell),
         }
     });
