@@ -210,7 +210,13 @@ pub(crate) const ROWS: [Row; 34] = [
         section: MEMORY,
         what: "A leak of 0.5 MB per cycle, and none",
         target: "found in ≥ 95 % of 200 trials; ≤ 1 % false alarms in 2,000",
-        tests: &[],
+        tests: &[
+            "leak/simulated::half_a_megabyte_in_each_cycle_is_found_in_nearly_every_trial",
+            "leak/simulated::where_nothing_leaks_hardly_ever_anything_is_found",
+            "leak/simulated::saws_steps_and_what_fills_up_pass",
+            "suites/leak::the_gate_finds_what_leaks_and_nothing_where_nothing_does",
+            "suites/leak::forty_cycles_of_the_whole_pipeline_hold_no_leak_and_are_told_in_every_form",
+        ],
         open: "",
     },
     Row {
