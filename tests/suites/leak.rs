@@ -57,7 +57,11 @@ fn forty_cycles_of_the_whole_pipeline_hold_no_leak_and_are_told_in_every_form() 
     let room = Room::new();
     let told = check(&room, &["--phase", "pipeline", "--cycles", "40", "--json", "a.json", "--junit", "a.xml"]).run();
     let told = told.expect_code(0).says("leak check (pipeline): 40 cycles, new workers in each cycle, seed 1");
-    assert!(told.stdout.contains("supervisor memory") && told.stdout.contains("35 cycles judged"), "{}", told.stdout);
+    assert!(
+        told.stdout.contains("supervisor memory") && told.stdout.contains("35 of 40 cycles judged"),
+        "{}",
+        told.stdout
+    );
     let account = account_in(&room, "a.json");
     assert_eq!((&account["v"], &account["cycles"], &account["warm_up"]), (&1.into(), &40.into(), &5.into()));
     assert!(["no_leak", "noticed"].contains(&account["verdict"].as_str().expect("a verdict")), "{account:#}");
@@ -100,7 +104,7 @@ fn the_gate_finds_what_leaks_and_nothing_where_nothing_does() {
 fn few_cycles_are_insufficient_and_never_no_leak() {
     let room = Room::new();
     let few = ["--phase", "llm", "--cycles", "10", "--json", "a.json", "--junit", "a.xml"];
-    let told = check(&room, &few).run().expect_code(0).says("warning: insufficient: 5 cycles were kept");
+    let told = check(&room, &few).run().expect_code(0).says("warning: insufficient: 5 of 10 cycles were kept");
     assert!(!told.stdout.contains("no leak") && !told.stderr.contains("no leak"), "{told:#?}");
     let account = account_in(&room, "a.json");
     assert_eq!(account["verdict"], "insufficient");
@@ -172,6 +176,27 @@ fn a_worker_that_serves_many_inputs_is_watched_itself() {
     assert_eq!(assert_junit(&document).attribute("name"), Some("leak-check.stt.reuse"));
     let llm = check(&room, &["--phase", "llm", "--reuse", "--json", "b.json"]).run().expect_code(0);
     assert_eq!(account_in(&room, "b.json")["cycles"], 40, "{llm:#?}");
+}
+
+#[test]
+fn a_worker_that_keeps_memory_is_found_where_it_stays_and_harmless_where_it_ends() {
+    let room = Room::new();
+    let leaking = |arguments: &[&str]| {
+        let check = room.scripted("stt window 0: allocate 1").within(Duration::from_secs(240)).arg("leak-check");
+        check.args(["--phase", "stt", "--json", "a.json"]).args(arguments).run()
+    };
+    let _ = leaking(&[]).expect_code(0);
+    let told = leaking(&["--reuse", "--junit", "a.xml"]).expect_code(9);
+    let told = told.says("error: leak: the memory of the speech worker").says("look at what the engine");
+    assert!(told.stdout.contains("leak found: 35 of 40 cycles judged"), "{}", told.stdout);
+    let account = account_in(&room, "a.json");
+    let leaks = account["series"].as_array().expect("series").iter().filter(|series| series["verdict"] == "leak");
+    assert_eq!(leaks.map(|series| series["measure"].as_str()).collect::<Vec<_>>(), [Some("stt_worker_memory")]);
+    let slope = series(&account, "stt_worker_memory")["slope"].as_f64().expect("a slope");
+    assert!((1020.0..1060.0).contains(&slope), "{slope} KiB");
+    let text = room.text("a.xml");
+    let document = Document::parse(&text).expect("well-formed");
+    assert_eq!(assert_junit(&document).attribute("failures"), Some("1"));
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn every_shell_gets_a_script_that_knows_the_commands() {
     let room = Room::new();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = room.supervisor().args(["completions", shell]).run().expect_code(0).stdout;
-        for word in ["summarize", "report", "--memory-report", "completions"] {
+        for word in ["summarize", "report", "--memory-report", "leak-check", "--self-test", "completions"] {
             let word = if shell == "fish" { word.trim_start_matches("--") } else { word };
             assert!(script.contains(word), "{word} is not in the script for {shell}");
         }

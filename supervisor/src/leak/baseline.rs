@@ -79,7 +79,7 @@ pub enum BaselineError {
     #[error("the baseline `{}` was not written: {why}", path.display())]
     NothingToKeep { path: PathBuf, why: &'static str },
     #[error("the baseline cannot be written: {0}; choose another path with --baseline")]
-    Unwritable(#[source] OutputError),
+    Unwritable(OutputError),
 }
 
 impl Baseline {

@@ -148,17 +148,16 @@ pub enum LeakError {
     #[error(transparent)]
     Bundle(#[from] BundleError),
     #[error("the inputs could not be written to a temporary folder ({0}); make room, or point TMPDIR to another place")]
-    Scratch(#[source] std::io::Error),
+    Scratch(std::io::Error),
     #[error("cycle {cycle} failed: {error}")]
     Cycle {
         /// From 1.
         cycle: u32,
-        #[source]
         error: Box<JobError>,
         exit_code: ExitCode,
     },
     #[error("the program that is to leak could not be started or asked to ({0}); the self-test needs `sh`")]
-    Leaker(#[source] std::io::Error),
+    Leaker(std::io::Error),
 }
 
 impl LeakError {

@@ -215,6 +215,7 @@ pub(crate) const ROWS: [Row; 34] = [
             "leak/simulated::where_nothing_leaks_hardly_ever_anything_is_found",
             "leak/simulated::saws_steps_and_what_fills_up_pass",
             "suites/leak::the_gate_finds_what_leaks_and_nothing_where_nothing_does",
+            "suites/leak::a_worker_that_keeps_memory_is_found_where_it_stays_and_harmless_where_it_ends",
             "suites/leak::forty_cycles_of_the_whole_pipeline_hold_no_leak_and_are_told_in_every_form",
         ],
         open: "",

@@ -25,7 +25,7 @@ of a run. --self-test: 0 passed, 1 failed.";
 
 #[derive(Debug, Args)]
 pub(crate) struct LeakCheckArgs {
-    /// What each cycle does: speech to text, a summary, or both
+    /// What each cycle does: speech to text, a summary, or both [default: pipeline; llm for --self-test]
     #[arg(long, value_name = "PHASE")]
     pub(crate) phase: Option<Phase>,
     /// Speech model: a whisper file in ggml format [default: the bundled one]

@@ -63,9 +63,9 @@ pub(crate) async fn run(args: LeakCheckArgs, stop: &Stop) -> Result<ExitCode, Re
         print(&show::account(&account, show::columns()))?;
     }
     tell(&account, args.loudness.quiet);
-    if args.update_baseline
-        && let Some(path) = &args.baseline
-    {
+    // What leaks has been told, and is no baseline.
+    let is_kept = args.update_baseline && account.verdict != Verdict::Leak;
+    if let Some(path) = args.baseline.as_ref().filter(|_| is_kept) {
         Baseline::write(&account, path)?;
         say!("wrote {}", path.display());
     }
@@ -140,7 +140,10 @@ fn tell(account: &Account, quiet: bool) {
         } else {
             format!("ask for at least {} with --cycles", leak::WARM_UP as usize + least)
         };
-        say!("warning: insufficient: {kept} cycles were kept and a verdict takes {least}; {why}");
+        say!(
+            "warning: insufficient: {kept} of {} cycles were kept, and a verdict takes {least}; {why}",
+            account.cycles
+        );
     }
 }
 

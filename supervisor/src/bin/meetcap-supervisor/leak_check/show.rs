@@ -20,22 +20,25 @@ pub(crate) fn columns() -> usize {
 
 /// All of it.
 pub(crate) fn account(account: &Account, columns: usize) -> String {
-    let mut lines = series(account, columns);
+    let mut lines = Vec::new();
+    if !account.series.is_empty() {
+        lines.extend(series(account, columns));
+    }
     if !account.peaks.is_empty() {
         lines.push(String::new());
         lines.extend(peaks(&account.peaks));
     }
-    lines.push(String::new());
-    let (kept, warm_up) = (account.kept(), account.warm_up.min(account.cycles));
-    let verdict = match account.verdict {
-        Verdict::Leak => "leak found",
-        Verdict::Noticed => "no leak of ours",
-        other => other.name(),
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    let (verdict, done) = match account.verdict {
+        Verdict::Leak => ("leak found", "judged"),
+        Verdict::Noticed => ("no leak of ours", "judged"),
+        Verdict::NoLeak => ("no leak", "judged"),
+        Verdict::Insufficient => ("insufficient", "kept"),
     };
-    lines.push(format!(
-        "{verdict}: {kept} cycles judged after {warm_up} to warm up, {:.0} s, seed {}",
-        account.seconds, account.seed
-    ));
+    let (kept, cycles) = (account.kept(), account.cycles);
+    lines.push(format!("{verdict}: {kept} of {cycles} cycles {done}, {:.0} s, seed {}", account.seconds, account.seed));
     lines.join("\n") + "\n"
 }
 
