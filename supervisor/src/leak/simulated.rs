@@ -5,6 +5,7 @@ use super::material::Draw;
 use super::series::{Measure, Series};
 use super::verdict::{Verdict, judge};
 use super::{DEFAULT_BUDGET, DEFAULT_CYCLES};
+use crate::memory::Bytes;
 
 const SEED: u64 = 20_261_127;
 
@@ -59,7 +60,8 @@ impl Noise {
             series(Measure::Descriptors, constant(9.0)),
             series(Measure::Threads, threads),
             series(Measure::Children, constant(0.0)),
-            series(Measure::UnaccountedMemory, self.remembering(500.0, 0.3)),
+            // Several times what was seen.
+            series(Measure::UnaccountedMemory, self.remembering(3000.0, 0.3)),
             series(Measure::SystemMemory, self.remembering(50_000.0, 0.6)),
         ]
     }
@@ -67,7 +69,11 @@ impl Noise {
 
 /// What fails the gate.
 fn leaks(series: Vec<Series>) -> Vec<Measure> {
-    let judged = judge(series, DEFAULT_BUDGET);
+    leaks_above(series, DEFAULT_BUDGET)
+}
+
+fn leaks_above(series: Vec<Series>, budget: Bytes) -> Vec<Measure> {
+    let judged = judge(series, budget);
     judged.iter().filter(|series| series.verdict == Verdict::Leak).map(|series| series.measure).collect()
 }
 
@@ -101,6 +107,20 @@ fn where_nothing_leaks_hardly_ever_anything_is_found() {
 }
 
 #[test]
+fn the_statistics_alone_stay_near_their_level_without_any_budget() {
+    let mut noise = Noise::of(SEED + 3);
+    let mut alarms = 0;
+    for _ in 0..2000 {
+        let series =
+            (0..6).map(|_| Series { measure: Measure::UnaccountedMemory, values: noise.remembering(100.0, 0.3) });
+        alarms += u32::from(!leaks_above(series.collect(), Bytes(0)).is_empty());
+    }
+    println!("{alarms} false alarms without a budget in 2,000 checks of six series");
+    // One in a hundred is what they promise of values without memory; these have some, and it is corrected for.
+    assert!(alarms <= 30, "{alarms} of 2,000");
+}
+
+#[test]
 fn saws_steps_and_what_fills_up_pass() {
     let mut noise = Noise::of(SEED + 2);
     let mut alarms = Vec::new();
@@ -122,6 +142,7 @@ fn saws_steps_and_what_fills_up_pass() {
             }
         }
     }
+    println!("{} false alarms in 900 saws, steps and fillings", alarms.len());
     // One in a hundred, as of everything.
     assert!(alarms.len() <= 9, "{} of 900: {alarms:#?}", alarms.len());
 }
