@@ -1,7 +1,7 @@
 //! A client of the server: calls with answers, and the notifications that come meanwhile.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -41,7 +41,11 @@ impl Wire for Socket {
 
     fn hear(&mut self) -> Option<Value> {
         let mut line = String::new();
-        let read = self.0.read_line(&mut line).expect("a line in time");
+        let read = match self.0.read_line(&mut line) {
+            // The other side was killed before it had read all that was said.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
+            read => read.expect("a line in time"),
+        };
         (read > 0).then(|| serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}")))
     }
 }

@@ -18,6 +18,8 @@ use meetcap_tests::shapes::{Shape, measure};
 use meetcap_tests::wav::Mono;
 
 const LIMIT: Duration = Duration::from_secs(600);
+/// In bytes. Too much by this refuses nobody, and of the smallest shapes that are drawn it is a quarter.
+const NOBODY_REFUSED: u64 = 6 << 20;
 /// Only as many as a window's start; memory does not grow with them.
 const TOKENS: u32 = 8;
 
@@ -33,7 +35,9 @@ fn model(room: &Room, name: &str, rng: &mut Rng) -> (PathBuf, Shape, ModelShape)
 fn holds(shape: Shape, estimate: Need, measured: u64) {
     let ratio = estimate.total().0 as f64 / measured as f64;
     println!("{ratio:.3}: {} estimated, {} MiB measured, {shape:?}", estimate.total(), measured >> 20);
-    assert!((0.95..=1.25).contains(&ratio), "{ratio:.3}: {estimate:?}, {} MiB measured, {shape:?}", measured >> 20);
+    let surplus = estimate.total().0.saturating_sub(measured);
+    let holds = ratio >= 0.95 && (ratio <= 1.25 || surplus <= NOBODY_REFUSED);
+    assert!(holds, "{ratio:.3}: {estimate:?}, {} MiB measured, {shape:?}", measured >> 20);
 }
 
 fn worker(name: &str) -> PathBuf {

@@ -29,6 +29,7 @@ use std::process;
 use clap::{CommandFactory, Parser};
 use meetcap_supervisor::config::{self, Arguments, Config};
 use meetcap_supervisor::input::{absolute, read_prompt};
+#[cfg(feature = "demo")]
 use meetcap_supervisor::journal::Resume;
 use meetcap_supervisor::memory::MemoryPolicy;
 use meetcap_supervisor::models::find;
