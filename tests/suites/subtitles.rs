@@ -30,7 +30,8 @@ fn assert_sane(transcript: &Transcript) -> Vec<Cue> {
         assert!(cue.lines.iter().all(|line| line.trim() == line), "{cue:?}");
         assert!(cue.end - cue.start <= 7000, "{cue:?}");
     }
-    let said = transcript.segments.iter().map(|segment| segment.text.0.as_str());
+    // What takes no room on the screen by itself is no word.
+    let said = transcript.segments.iter().map(|segment| segment.text.0.as_str()).filter(|text| width(text) > 0);
     let shown = cues.iter().flat_map(|cue| cue.lines.iter().map(String::as_str));
     if transcript.segments.iter().all(|segment| segment.speaker_id.is_none()) {
         assert_eq!(letters(said), letters(shown), "no word is lost, none is added");
@@ -90,6 +91,12 @@ proptest! {
     fn nothing_that_could_be_said_breaks_the_format(transcript in anything()) {
         assert_sane(&transcript);
     }
+}
+
+#[test]
+fn what_takes_no_room_is_no_word() {
+    let nothing = segment(0.0, 1.0, "\u{feff}", None);
+    assert!(assert_sane(&Transcript { segments: vec![nothing], ..Transcript::default() }).is_empty());
 }
 
 #[test]

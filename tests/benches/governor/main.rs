@@ -1,6 +1,7 @@
 //! Figures about the memory governor: what a run takes against what its engines take without it, how memory comes
-//! back, what time isolation and handing over cost, how fast something is refused, what becomes of a worker that the kernel kills, how good predictions are, and
-//! what watching costs. Linux only; what is measured is written to `supervisor/docs/results`.
+//! back, what time isolation and handing over cost, how fast something is refused, what becomes of a worker that the
+//! kernel kills, how good predictions are, and what watching costs. Linux only; what is measured is written to
+//! `supervisor/docs/results`.
 //!
 //! ```text
 //! cargo xtask bench                                         builds what is measured, then all parts of all benchmarks
