@@ -16,6 +16,7 @@ use crate::memory::gate::Arithmetic;
 use crate::memory::{Bytes, LimitOf};
 use crate::models::header::ModelError;
 use crate::output::OutputError;
+use crate::summary;
 use crate::worker::{ExitClass, StartError, WorkerExit};
 
 /// Whose move it is. Later versions may add to these.
@@ -168,6 +169,12 @@ impl From<WorkerExit> for JobError {
             ExitClass::Fault(ref fault) if fault.kind == FaultKind::Cancelled => Self::Interrupted,
             _ => Self::Worker(Box::new(exit)),
         }
+    }
+}
+
+impl From<summary::Refusal> for JobError {
+    fn from(refusal: summary::Refusal) -> Self {
+        Self::Summary { detail: refusal.to_string() }
     }
 }
 

@@ -4,6 +4,7 @@ use meetcap_protocol::FaultKind;
 
 use crate::errors::JobError;
 use crate::event::Outcome;
+use crate::stop::Stop;
 
 /// What the process ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,6 +74,14 @@ impl ExitCode {
                 Some(FaultKind::Cancelled) => Self::Interrupted,
                 Some(FaultKind::Engine { .. } | FaultKind::Panic) | None => Self::Worker,
             },
+        }
+    }
+
+    /// The same, where an interruption may have been a termination.
+    pub fn of_stopped(error: &JobError, stop: &Stop) -> Self {
+        match error {
+            JobError::Interrupted if stop.is_terminated() => Self::Terminated,
+            error => Self::of(error),
         }
     }
 

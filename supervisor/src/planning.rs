@@ -108,7 +108,7 @@ pub fn estimate(
 
 /// The specification's figure for a name.
 pub fn by_name(name: &str, policy: &MemoryPolicy, system: &SystemReading) -> Estimate {
-    let need = Need::of_total(named::need(name));
+    let need = Need::of_name(name);
     let phase = named::entry(name).map_or(Phase::Stt, |entry| entry.kind.into());
     let layout = Layout::judged(None, need, policy, system);
     Estimate { model: name.to_owned(), phase, basis: Basis::Name, layouts: vec![layout] }

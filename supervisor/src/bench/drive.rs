@@ -9,19 +9,18 @@ use meetcap_protocol::{Spoken, WorkerKind};
 
 use super::report::{Figure, PhaseReport, REPORT_VERSION, Report, Sample, Spreads};
 use super::{Plan, Progress, Step, refusal};
-use crate::errors::{AdmissionRefused, JobError};
+use crate::errors::JobError;
 use crate::event::{EventSink, Phase};
 use crate::input::{InputError, absolute, check_audio};
+use crate::memory::Bytes;
 use crate::memory::estimate::{Need, llm_need, should_map_weights, stt_need};
-use crate::memory::gate::judge;
-use crate::memory::{Bytes, read_system};
+use crate::models::Model;
 use crate::models::gguf::LlmShape;
 use crate::models::header;
-use crate::models::shape::{ModelShape, read_shape};
-use crate::models::{Model, named};
+use crate::models::shape::{language_shape, speech_shape};
 use crate::output::{Transcript, text};
-use crate::pipeline::Supervisor;
-use crate::registry::{Registration, turn};
+use crate::pipeline::{Supervisor, admit_alone, timestamp};
+use crate::registry::Registration;
 use crate::service::{Accounted, Host, LlmService, ModelService, SttService};
 use crate::stop::Stop;
 use crate::summary;
@@ -47,12 +46,12 @@ pub async fn run(
     let host = supervisor.host(EventSink::none(), stop);
     host.programs.find(WorkerKind::Stt)?;
     host.programs.find(WorkerKind::Llm)?;
-    let started = ZonedDateTime::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+    let started = timestamp(&ZonedDateTime::now());
     let mut bench = Bench {
         host,
         sign: Registration::announce(&plan.recording),
         plan: &plan,
-        shapes: (speech_need(&plan.stt)?, language_shape(&plan.llm)?),
+        shapes: (speech_need(&plan.stt)?, language_shape(&plan.llm.path)?),
         recording_seconds: 0.0,
     };
     bench.give_both_a_chance()?;
@@ -173,8 +172,7 @@ impl Bench<'_> {
         let counting = Instant::now();
         let count = service.plan(instructions.clone(), Vec::new(), lines.clone()).await?;
         let counted = counting.elapsed();
-        let plan = summary::chunk::plan(&count, summary::Limits::default())
-            .map_err(|refusal| JobError::Summary { detail: refusal.to_string() })?;
+        let plan = summary::chunk::plan(&count, summary::Limits::default())?;
         let shape = self.shapes.1.as_ref();
         let map_weights = shape.is_some_and(should_map_weights);
         let setup = LlmSetup { n_ctx: plan.n_ctx, kv: KvType::F16, gpu_layers: None, map_weights };
@@ -207,7 +205,7 @@ impl Bench<'_> {
     }
 
     fn summary_need(&self, setup: &LlmSetup) -> Need {
-        let of_name = || Need::of_total(named::need(&self.plan.llm.name));
+        let of_name = || Need::of_name(&self.plan.llm.name);
         self.shapes.1.as_ref().map_or_else(of_name, |shape| llm_need(shape, setup, false))
     }
 
@@ -226,17 +224,7 @@ impl Bench<'_> {
 
     /// Asks the gate, as a run does.
     fn admit(&mut self, phase: Phase, model: &Model, need: Need) -> Result<(), JobError> {
-        let _turn = turn();
-        let (system, promised) = (read_system(), self.sign.others_promised());
-        let judgement = judge(need, &system, &promised, self.host.memory.thresholds);
-        if judgement.is_admitted() {
-            self.sign.promise(need.total(), system.limits.into_iter().map(|limit| limit.of).collect());
-            return Ok(());
-        }
-        let sum = judgement.arithmetic().cloned();
-        let (model, waited) = (model.name.clone(), Duration::ZERO);
-        let refused = AdmissionRefused { phase, model, sum, would_fit: None, smallest: None, waited };
-        Err(JobError::Refused(Box::new(refused)))
+        admit_alone(&mut self.sign, phase, model, need, self.host.memory.thresholds)
     }
 
     /// Unloads, and writes the life down.
@@ -297,16 +285,6 @@ struct Times {
 }
 
 fn speech_need(model: &Model) -> Result<Need, JobError> {
-    Ok(match read_shape(&model.path)? {
-        Some(ModelShape::Whisper(shape)) => stt_need(&shape, None, false),
-        _ => Need::of_total(named::need(&model.name)),
-    })
-}
-
-/// `None` where the header tells nothing.
-fn language_shape(model: &Model) -> Result<Option<LlmShape>, JobError> {
-    Ok(match read_shape(&model.path)? {
-        Some(ModelShape::Llama(shape)) => Some(shape),
-        _ => None,
-    })
+    let shape = speech_shape(&model.path)?;
+    Ok(shape.map_or_else(|| Need::of_name(&model.name), |shape| stt_need(&shape, None, false)))
 }

@@ -4,7 +4,6 @@
 //! would need; its memory is read at that moment.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use meetcap_protocol::Spoken;
 use meetcap_protocol::payload::llm::{KvType, LlmJob, LlmSetup};
@@ -12,22 +11,17 @@ use meetcap_protocol::payload::llm::{KvType, LlmJob, LlmSetup};
 use super::driver::{Cycles, Meddler};
 use super::probe::kib;
 use super::{LeakError, Step};
-use crate::errors::{AdmissionRefused, JobError};
+use crate::errors::JobError;
 use crate::event::{EventSink, Phase};
 use crate::exit_code::ExitCode;
 use crate::memory::estimate::{Need, llm_need, should_map_weights, stt_need};
-use crate::memory::gate::{Judgement, Promised, judge};
-use crate::memory::read_system;
 use crate::models::Model;
-use crate::models::shape::{ModelShape, read_shape};
-use crate::pipeline::Supervisor;
+use crate::models::shape::{language_shape, speech_shape};
+use crate::pipeline::{Supervisor, TEMPERATURE, admit_alone};
 use crate::registry::Registration;
 use crate::service::{Accounted, LlmService, ModelService, SttService};
 use crate::stop::Stop;
 use crate::summary::{self, Limits, Plan};
-
-/// As the pipeline asks for summaries.
-const TEMPERATURE: f32 = 0.2;
 
 /// The service's worker, between two inputs.
 fn worker(service: &impl Accounted) -> Option<u32> {
@@ -36,12 +30,9 @@ fn worker(service: &impl Accounted) -> Option<u32> {
 
 impl<Told: FnMut(Step), M: Meddler> Cycles<'_, Told, M> {
     fn failed_with(&self, stop: &Stop) -> impl Fn(JobError) -> LeakError + use<'_, Told, M> {
-        let is_terminated = stop.is_terminated();
+        let stop = stop.clone();
         move |error| {
-            let code = match &error {
-                JobError::Interrupted if is_terminated => ExitCode::Terminated,
-                error => ExitCode::of(error),
-            };
+            let code = ExitCode::of_stopped(&error, &stop);
             self.failed(error, code)
         }
     }
@@ -63,18 +54,15 @@ pub(super) async fn speech<'a, Told: FnMut(Step), M: Meddler>(
     let host = supervisor.host(EventSink::none(), stop);
     let mut service = SttService::new(host, model.clone(), cycles.inputs.recordings[0].clone(), cycles.check.threads);
     service.set_recordings(cycles.inputs.recordings.clone());
-    let need = match read_shape(&model.path) {
-        Ok(Some(ModelShape::Whisper(shape))) => Ok(Some(stt_need(&shape, None, false))),
-        Ok(_) => Ok(None),
-        Err(error) => Err(error.into()),
-    };
-    let admitted = need.and_then(|need| admit(supervisor, Phase::Stt, &model, need));
-    let loaded = match admitted {
+    let mut sign = Registration::announce(&cycles.inputs.recordings[0]);
+    let shape = speech_shape(&model.path).map_err(JobError::from);
+    let need = shape.map(|shape| shape.map(|shape| stt_need(&shape, None, false)));
+    let loaded = match need.and_then(|need| admit(supervisor, &mut sign, Phase::Stt, &model, need)) {
         Ok(()) => service.load_model().await,
         Err(error) => Err(error),
     };
     loaded.map_err(|error| cycles.failed_with(stop)(error))?;
-    let _listed = listed(Phase::Stt, &model, &cycles.inputs.recordings[0], &service);
+    sign.working(Phase::Stt, &model.name, worker(&service));
     while let Some(since) = cycles.clock.next() {
         let recording = cycles.inputs.next().0.to_path_buf();
         service.turn_to(recording);
@@ -97,9 +85,10 @@ pub(super) async fn summaries<'a, Told: FnMut(Step), M: Meddler>(
 ) -> Result<Cycles<'a, Told, M>, LeakError> {
     let host = supervisor.host(EventSink::none(), stop);
     let mut service = LlmService::new(host, cycles.check.llm.clone(), cycles.check.threads);
-    let plan = prepare(&mut service, &cycles.inputs.transcripts, supervisor).await;
+    let mut sign = Registration::announce(&cycles.inputs.transcripts[0]);
+    let plan = prepare(&mut service, &mut sign, &cycles.inputs.transcripts, supervisor).await;
     let plan = plan.map_err(|error| cycles.failed_with(stop)(error))?;
-    let _listed = listed(Phase::Llm, &cycles.check.llm, &cycles.inputs.transcripts[0], &service);
+    sign.working(Phase::Llm, &cycles.check.llm.name, worker(&service));
     while let Some(since) = cycles.clock.next() {
         let transcript = cycles.inputs.next().1.to_path_buf();
         let done = match lines(&transcript) {
@@ -113,31 +102,25 @@ pub(super) async fn summaries<'a, Told: FnMut(Step), M: Meddler>(
     Ok(cycles)
 }
 
-/// In `ps`, as long as this lives.
-fn listed(phase: Phase, model: &Model, subject: &Path, service: &impl Accounted) -> Registration {
-    let mut registration = Registration::announce(subject);
-    registration.working(phase, &model.name, worker(service));
-    registration
-}
-
 /// Counts all transcripts and loads the model with room for the longest. The plan is that one's.
-async fn prepare(service: &mut LlmService, transcripts: &[PathBuf], supervisor: &Supervisor) -> Result<Plan, JobError> {
+async fn prepare(
+    service: &mut LlmService,
+    sign: &mut Registration,
+    transcripts: &[PathBuf],
+    supervisor: &Supervisor,
+) -> Result<Plan, JobError> {
     let mut widest: Option<Plan> = None;
     for transcript in transcripts {
         let count = service.plan(summary::instructions(None), Vec::new(), lines(transcript)?).await?;
-        let plan = summary::chunk::plan(&count, Limits::default())
-            .map_err(|refusal| JobError::Summary { detail: refusal.to_string() })?;
+        let plan = summary::chunk::plan(&count, Limits::default())?;
         widest = Some(widest.filter(|known| known.n_ctx >= plan.n_ctx).unwrap_or(plan));
     }
     let plan = widest.ok_or_else(|| JobError::Internal("there is no transcript".to_owned()))?;
     let model = service.model().clone();
-    let shape = match read_shape(&model.path)? {
-        Some(ModelShape::Llama(shape)) => Some(shape),
-        _ => None,
-    };
+    let shape = language_shape(&model.path)?;
     let map_weights = shape.as_ref().is_some_and(should_map_weights);
     let setup = LlmSetup { n_ctx: plan.n_ctx, kv: KvType::F16, gpu_layers: None, map_weights };
-    admit(supervisor, Phase::Llm, &model, shape.map(|shape| llm_need(&shape, &setup, false)))?;
+    admit(supervisor, sign, Phase::Llm, &model, shape.map(|shape| llm_need(&shape, &setup, false)))?;
     service.set_setup(setup);
     service.load_model().await?;
     Ok(plan)
@@ -163,17 +146,13 @@ fn lines(transcript: &Path) -> Result<Vec<Spoken>, JobError> {
 }
 
 /// The gate, as it stands before every load. What cannot be known is no reason to refuse.
-fn admit(supervisor: &Supervisor, phase: Phase, model: &Model, need: Option<Need>) -> Result<(), JobError> {
+fn admit(
+    supervisor: &Supervisor,
+    sign: &mut Registration,
+    phase: Phase,
+    model: &Model,
+    need: Option<Need>,
+) -> Result<(), JobError> {
     let Some(need) = need else { return Ok(()) };
-    match judge(need, &read_system(), &Promised::default(), supervisor.memory().thresholds) {
-        Judgement::Fits(_) | Judgement::Tight(_) => Ok(()),
-        Judgement::Exceeds(sum) => Err(JobError::Refused(Box::new(AdmissionRefused {
-            phase,
-            model: model.name.clone(),
-            sum: Some(sum),
-            would_fit: None,
-            smallest: None,
-            waited: Duration::ZERO,
-        }))),
-    }
+    admit_alone(sign, phase, model, need, supervisor.memory().thresholds)
 }

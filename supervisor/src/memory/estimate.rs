@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Bytes;
 use crate::models::gguf::LlmShape;
+use crate::models::named;
 use crate::models::tensor::TensorType;
 use crate::models::vad::Detector;
 use crate::models::whisper::WhisperShape;
@@ -60,6 +61,11 @@ impl Need {
     /// A need of which only the size is known, as that of the named models.
     pub fn of_total(total: Bytes) -> Self {
         Self { cost: total, parts: Parts { weights: total, ..Parts::default() }, ..Self::default() }
+    }
+
+    /// The specification's figure for a model whose file tells nothing.
+    pub fn of_name(name: &str) -> Self {
+        Self::of_total(named::need(name))
     }
 }
 

@@ -41,6 +41,28 @@ pub fn read_shape(path: &Path) -> Result<Option<ModelShape>, ModelError> {
     })
 }
 
+/// The shape of a speech model; `None` when the file says too little, or is of the other kind.
+///
+/// # Errors
+/// Those of [`read_shape`].
+pub fn speech_shape(path: &Path) -> Result<Option<WhisperShape>, ModelError> {
+    Ok(match read_shape(path)? {
+        Some(ModelShape::Whisper(shape)) => Some(shape),
+        _ => None,
+    })
+}
+
+/// The shape of a summary model; `None` when the file says too little, or is of the other kind.
+///
+/// # Errors
+/// Those of [`read_shape`].
+pub fn language_shape(path: &Path) -> Result<Option<LlmShape>, ModelError> {
+    Ok(match read_shape(path)? {
+        Some(ModelShape::Llama(shape)) => Some(shape),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

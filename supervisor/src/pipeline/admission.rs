@@ -21,7 +21,7 @@ use crate::errors::{AdmissionRefused, JobError};
 use crate::event::{Decision, Event, Phase};
 use crate::memory::estimate::Need;
 use crate::memory::gate::{Arithmetic, Choice, Judgement, Leave, choose, judge};
-use crate::memory::{AdmissionRecord, Bytes, FallbackRecord, read_gpus, read_system};
+use crate::memory::{AdmissionRecord, Bytes, FallbackRecord, Thresholds, read_gpus, read_system};
 use crate::models::Model;
 use crate::registry::{Registration, turn};
 
@@ -228,6 +228,30 @@ impl Waiting {
         let since = *self.fits_since.get_or_insert(now);
         if now.saturating_duration_since(since) >= STEADY { choice } else { Choice::Wait }
     }
+}
+
+/// Asks for one model and nothing in its place, without waiting; promises it. For guests that are no runs.
+///
+/// # Errors
+/// It does not fit.
+pub(crate) fn admit_alone(
+    sign: &mut Registration,
+    phase: Phase,
+    model: &Model,
+    need: Need,
+    thresholds: Thresholds,
+) -> Result<(), JobError> {
+    let _turn = turn();
+    let (system, promised) = (read_system(), sign.others_promised());
+    let judgement = judge(need, &system, &promised, thresholds);
+    if judgement.is_admitted() {
+        sign.promise(need.total(), system.limits.into_iter().map(|limit| limit.of).collect());
+        return Ok(());
+    }
+    let sum = judgement.arithmetic().cloned();
+    let (model, waited) = (model.name.clone(), Duration::ZERO);
+    let refused = AdmissionRefused { phase, model, sum, would_fit: None, smallest: None, waited };
+    Err(JobError::Refused(Box::new(refused)))
 }
 
 fn refusal(

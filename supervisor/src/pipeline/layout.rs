@@ -92,13 +92,5 @@ pub(super) fn all(
 
 /// The context that has room for the plan of each of these.
 fn widest(counts: &[&LlmCount], limits: Limits) -> Result<u32, JobError> {
-    counts.iter().try_fold(0, |widest, count| Ok(plan(count, limits)?.n_ctx.max(widest)))
-}
-
-/// The plan for one transcript.
-///
-/// # Errors
-/// The model cannot work on it within these limits.
-pub(super) fn plan(count: &LlmCount, limits: Limits) -> Result<summary::Plan, JobError> {
-    summary::chunk::plan(count, limits).map_err(|refusal| JobError::Summary { detail: refusal.to_string() })
+    counts.iter().try_fold(0, |widest, count| Ok(summary::chunk::plan(count, limits)?.n_ctx.max(widest)))
 }

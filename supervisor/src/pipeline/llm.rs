@@ -50,7 +50,7 @@ use crate::summary::{self, Meter, Plan, Summary};
 use crate::worker::Update;
 
 /// Low, so that the answer keeps to the transcript; above zero, so that the seed has a say.
-const TEMPERATURE: f32 = 0.2;
+pub(crate) const TEMPERATURE: f32 = 0.2;
 /// A part of a summary cannot be left out without a lie, so the second death on one ends the phase.
 const LIMITS: RestartLimits = RestartLimits { gaps_in_a_row: 1, ..RestartLimits::DEFAULT };
 

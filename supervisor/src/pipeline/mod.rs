@@ -60,9 +60,11 @@ use crate::service::Host;
 use crate::stop::Stop;
 use crate::worker::Deadlines;
 use admission::Candidate;
+pub(crate) use admission::admit_alone;
 pub use builder::Builder;
 pub use job::{Exact, Job, Resources, SummarizeJob, default_threads, useful_threads};
 use keeping::Keeping;
+pub(crate) use llm::TEMPERATURE;
 use rungs::{Rungs, SpeechUse};
 use turn::Share;
 
@@ -414,10 +416,8 @@ fn finish(
     let Run { host, mut ledger, heard, .. } = run;
     ledger.saved_bytes = saved(&ledger.phases);
     ledger.timeline = host.events.timeline();
-    let code = |result: &Result<(), JobError>| match result {
-        Ok(()) => ExitCode::Done,
-        Err(JobError::Interrupted) if stop.is_terminated() => ExitCode::Terminated,
-        Err(error) => ExitCode::of(error),
+    let code = |result: &Result<(), JobError>| {
+        result.as_ref().map_or_else(|error| ExitCode::of_stopped(error, stop), |()| ExitCode::Done)
     };
     let mut exit_code = code(&result);
     ledger.end(exit_code, result.as_ref().err());
@@ -453,7 +453,7 @@ fn is_worth_an_account(ledger: &Ledger, code: ExitCode) -> bool {
 }
 
 /// ISO 8601 with the local offset.
-fn timestamp(now: &ZonedDateTime) -> String {
+pub(crate) fn timestamp(now: &ZonedDateTime) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 

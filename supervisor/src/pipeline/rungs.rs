@@ -15,7 +15,7 @@ use crate::fallback::{Names, ladder};
 use crate::memory::MemoryPolicy;
 use crate::memory::estimate::{Need, further_window_need, llm_need, should_map_weights, stt_need};
 use crate::models::gguf::LlmShape;
-use crate::models::shape::{ModelShape, read_shape};
+use crate::models::shape::{language_shape, speech_shape};
 use crate::models::{Model, find_in_folder, header, named};
 use crate::worker::{WorkerExit, Yields};
 
@@ -168,11 +168,9 @@ impl SpeechUse {
 /// several or that one were asked for: less speed comes before a smaller model.
 pub(super) fn speech(model: &Model, wanted: SpeechUse) -> Result<Vec<Candidate>, JobError> {
     let SpeechUse { beams, on_gpu, windows: most } = wanted;
-    let shape = match read_shape(&model.path)? {
-        Some(ModelShape::Whisper(shape)) => Some(shape),
-        _ => None,
-    };
-    let need = |on_gpu| shape.as_ref().map_or_else(|| named_need(model), |shape| stt_need(shape, beams, on_gpu));
+    let shape = speech_shape(&model.path)?;
+    let need =
+        |on_gpu| shape.as_ref().map_or_else(|| Need::of_name(&model.name), |shape| stt_need(shape, beams, on_gpu));
     let (name, windows) = (model.name.clone(), NonZeroU8::MIN);
     let on_cpu = Candidate { name, model: model.clone(), need: need(false), on_gpu: false, windows };
     if on_gpu {
@@ -196,10 +194,8 @@ pub(super) fn speech(model: &Model, wanted: SpeechUse) -> Result<Vec<Candidate>,
 
 /// A summary model and the least that it is of use with, which is beside any graphics processor.
 pub(super) fn summary(model: Model) -> Result<Vec<Candidate>, JobError> {
-    let need = match read_shape(&model.path)? {
-        Some(ModelShape::Llama(shape)) => llm_need(&shape, &least(&shape), false),
-        _ => named_need(&model),
-    };
+    let shape = language_shape(&model.path)?;
+    let need = shape.map_or_else(|| Need::of_name(&model.name), |shape| llm_need(&shape, &least(&shape), false));
     Ok(vec![Candidate { name: model.name.clone(), model, need, on_gpu: false, windows: NonZeroU8::MIN }])
 }
 
@@ -211,22 +207,6 @@ fn least(shape: &LlmShape) -> LlmSetup {
     let n_ctx = trained.min(LEAST_CONTEXT);
     let kv = if shape.takes_quantised_cache() { KvType::Q8_0 } else { KvType::F16 };
     LlmSetup { n_ctx, kv, gpu_layers: Some(0), map_weights: should_map_weights(shape) }
-}
-
-/// What is known of a summary model by its file.
-///
-/// # Errors
-/// The file is damaged.
-pub(super) fn language_shape(model: &Model) -> Result<Option<LlmShape>, JobError> {
-    Ok(match read_shape(&model.path)? {
-        Some(ModelShape::Llama(shape)) => Some(shape),
-        _ => None,
-    })
-}
-
-/// The specification's figure for a model whose file tells nothing.
-fn named_need(model: &Model) -> Need {
-    Need::of_total(named::need(&model.name))
 }
 
 /// A phase's ladder: a rung that cannot be read is passed over, unless it is the one that was asked for.

@@ -8,11 +8,12 @@ use clap::Args;
 use indicatif::ProgressBar;
 use meetcap_supervisor::bench::{self, DEFAULT_RUNS, Plan, Progress, Report, Step};
 use meetcap_supervisor::config::{self, Arguments};
-use meetcap_supervisor::output::{OutputError, check_targets, commit};
+use meetcap_supervisor::output::check_targets;
 use meetcap_supervisor::{Device, ExitCode, JobError, Stop};
 
 use super::args::Loudness;
 use super::render::say;
+use super::targets::{put, unwritable};
 use super::{Refusal, Setup, Wanted, report_command, troubles};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -75,15 +76,13 @@ fn plan(args: &BenchArgs, setup: &Setup) -> Result<Plan, Refusal> {
         Some(recording) => recording.clone(),
         None => bundled_recording()?,
     };
-    // Two threads gain nothing on tiny models and wait for each other on a busy machine.
-    let usual = if stt == demo && llm == demo { 1 } else { setup.threads() };
     Ok(Plan {
         stt: setup.model(Some(stt), Wanted::Speech)?,
         llm: setup.model(Some(llm), Wanted::Summary)?,
         recording,
         language: own.language.clone(),
         runs: args.cycles,
-        threads: own.threads.unwrap_or(usual),
+        threads: setup.threads_for(stt == demo && llm == demo),
         cpu_only: own.device == Some(Device::Cpu),
     })
 }
@@ -104,17 +103,7 @@ fn check_target(target: &Path) -> Result<(), Refusal> {
         let why = "--json takes the path of a file, not `-`; name one, such as bench.json";
         return Err(Refusal::new(ExitCode::Output, why));
     }
-    check_targets(&[target.to_path_buf()]).map_err(|error| cannot_write(target, &error))
-}
-
-fn cannot_write(target: &Path, error: &OutputError) -> Refusal {
-    let why = match error {
-        OutputError::Folder { source, .. } | OutputError::File { source, .. } => source.to_string(),
-        OutputError::InTheWay(_) => "something that is not a regular file is in the way".to_owned(),
-        other => other.to_string(),
-    };
-    let message = format!("cannot write `{}`: {why}; choose another path with --json", target.display());
-    Refusal::new(ExitCode::Output, message)
+    check_targets(&[target.to_path_buf()]).map_err(|error| unwritable("--json", target, &error))
 }
 
 fn tell(report: &Report, json: Option<&Path>) -> Result<ExitCode, Refusal> {
@@ -124,7 +113,7 @@ fn tell(report: &Report, json: Option<&Path>) -> Result<ExitCode, Refusal> {
     if let Some(target) = json {
         let text = serde_json::to_string_pretty(report)
             .map_err(|error| Refusal::new(ExitCode::Internal, format!("the figures are no JSON: {error}")))?;
-        commit(&[(target.to_path_buf(), text + "\n")]).map_err(|error| cannot_write(target, &error))?;
+        put("--json", target, text + "\n")?;
     }
     Ok(printed)
 }
@@ -134,7 +123,6 @@ fn fail(error: &JobError, plan: &Plan, run: u32, stop: &Stop) -> ExitCode {
         JobError::Interrupted => {
             let done = run.saturating_sub(1);
             say!("interrupted after {done} of {} runs; nothing of them is kept", plan.runs);
-            return if stop.is_terminated() { ExitCode::Terminated } else { ExitCode::Interrupted };
         }
         // Of the remedies of a run this command has only the first.
         JobError::Refused(refused) => {
@@ -143,7 +131,7 @@ fn fail(error: &JobError, plan: &Plan, run: u32, stop: &Stop) -> ExitCode {
         }
         other => troubles::print_error(other, &plan.recording.to_string_lossy(), false),
     }
-    ExitCode::of(error)
+    ExitCode::of_stopped(error, stop)
 }
 
 /// Where it stands: a moving line on a terminal, a line for each run elsewhere.

@@ -20,6 +20,7 @@ mod resident;
 mod serve;
 mod signals;
 mod table;
+mod targets;
 mod troubles;
 
 use std::num::NonZeroU8;
@@ -162,7 +163,12 @@ impl Setup {
     }
 
     fn threads(&self) -> u16 {
-        self.config.supervisor.threads.unwrap_or_else(default_threads)
+        self.threads_for(false)
+    }
+
+    /// The tiny models gain nothing from a second thread and lose much on a busy machine.
+    fn threads_for(&self, are_bundled: bool) -> u16 {
+        self.config.supervisor.threads.unwrap_or_else(|| if are_bundled { 1 } else { default_threads() })
     }
 
     fn model(&self, given: Option<&Path>, wanted: Wanted) -> Result<Model, Refusal> {

@@ -3,11 +3,11 @@
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
-use meetcap_supervisor::output::{OutputError, commit};
 use meetcap_supervisor::{ExitCode, report};
 
 use super::Refusal;
 use super::args::ReportArgs;
+use super::targets::put;
 
 pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Refusal> {
     let ledger = report::read(&args.ledger).map_err(|error| Refusal::new(ExitCode::Input, error.to_string()))?;
@@ -15,9 +15,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Refusal> {
         None => print(&report::text(&ledger)),
         Some(target) => {
             refuse_targets(&args.ledger, target)?;
-            let page = report::html(&ledger);
-            commit(&[(target.clone(), page)])
-                .map_err(|error| Refusal::new(ExitCode::Output, trouble(target, &error)))?;
+            put("--html", target, report::html(&ledger))?;
             Ok(ExitCode::Done)
         }
     }
@@ -34,16 +32,6 @@ fn refuse_targets(ledger: &Path, target: &Path) -> Result<(), Refusal> {
         return Ok(());
     };
     Err(Refusal::new(ExitCode::Output, why))
-}
-
-/// The remedies of a run speak of its options, which this command does not have.
-fn trouble(target: &Path, error: &OutputError) -> String {
-    let why = match error {
-        OutputError::Folder { source, .. } | OutputError::File { source, .. } => source.to_string(),
-        OutputError::InTheWay(_) => "something that is not a regular file is in the way".to_owned(),
-        other => other.to_string(),
-    };
-    format!("cannot write `{}`: {why}; choose another path with --html", target.display())
 }
 
 /// To standard output, which may be a pipe that nobody reads to its end.

@@ -1,8 +1,7 @@
 //! The room that a summary has in memory: which layout of which model, once the model has counted.
 
-use std::num::NonZeroU8;
-
 use std::collections::BTreeMap;
+use std::num::NonZeroU8;
 
 use meetcap_protocol::payload::llm::{LlmCount, LlmSetup};
 
@@ -11,12 +10,13 @@ use crate::errors::JobError;
 use crate::event::Phase;
 use crate::memory::Bytes;
 use crate::memory::estimate::{Need, llm_need_sized};
+use crate::models::shape::language_shape;
 use crate::pipeline::admission::{Candidate, Wish};
-use crate::pipeline::rungs::{self, Rungs};
+use crate::pipeline::rungs::Rungs;
 use crate::pipeline::turn::Decisions;
 use crate::pipeline::{Resources, Run, layout};
 use crate::service::LlmService;
-use crate::summary::{Limits, Plan};
+use crate::summary::{self, Limits, Plan};
 use crate::worker::{WorkerExit, Yields};
 
 /// The room that the summary has in memory.
@@ -52,7 +52,7 @@ impl Room {
     pub(super) fn plan(&self, work: &Work<'_>) -> Result<(LlmCount, Plan), JobError> {
         let uncounted = || JobError::Internal("a transcript was not counted".to_owned());
         let count = self.counts.get(&work.at).ok_or_else(uncounted)?;
-        Ok((count.clone(), layout::plan(count, self.limits)?))
+        Ok((count.clone(), summary::chunk::plan(count, self.limits)?))
     }
 
     /// Counts this transcript and all that come later, so that one load has room for each, and chooses: the second gate.
@@ -103,7 +103,7 @@ impl Room {
         resources: &Resources,
     ) -> Result<Result<LlmSetup, Ending>, JobError> {
         let model = self.rungs.current().model.clone();
-        let shape = rungs::language_shape(&model)?;
+        let shape = language_shape(&model.path)?;
         let counts: Vec<&LlmCount> = self.counts.values().collect();
         let layouts = layout::all(&counts, resources, shape.as_ref())?;
         let sizes = service.size(layouts.iter().map(|layout| layout.setup).collect()).await?;

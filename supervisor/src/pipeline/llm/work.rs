@@ -15,7 +15,6 @@ use crate::models::Model;
 use crate::models::header::ModelError;
 use crate::output;
 use crate::pipeline::keeping::Keeping;
-use crate::pipeline::layout;
 use crate::pipeline::recovery::Spot;
 use crate::summary::{self, Gist, Group, Limits, Summary};
 
@@ -152,7 +151,7 @@ impl<'run> Work<'run> {
         let (open, max_tokens) = if rest.lines.is_empty() {
             (Vec::new(), plan.max_tokens)
         } else {
-            let cut = layout::plan(&rest, Limits { context: plan.n_ctx })?;
+            let cut = summary::chunk::plan(&rest, Limits { context: plan.n_ctx })?;
             let open = cut.chunks.iter().map(|lines| lines.start + next..lines.end + next);
             (open.collect(), cut.max_tokens)
         };

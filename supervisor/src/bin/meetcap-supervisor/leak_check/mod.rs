@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use meetcap_supervisor::config::{self, Arguments, Config};
 use meetcap_supervisor::leak::{self, Account, Baseline, BaselineError, Bundle, Check, LeakError, Scope, Verdict};
 use meetcap_supervisor::memory::Bytes;
-use meetcap_supervisor::output::{OutputError, check_targets, commit};
-use meetcap_supervisor::{ExitCode, JobError, Stop, default_threads};
+use meetcap_supervisor::output::check_targets;
+use meetcap_supervisor::{ExitCode, JobError, Stop};
 use serde::Serialize;
 
 use super::render::{json_for_terminal, say};
 use super::report_command::print;
+use super::targets::{put, unwritable};
 use super::{Refusal, Setup, Wanted, demo};
 pub(crate) use args::{EXAMPLES, LeakCheckArgs};
 use progress::Progress;
@@ -82,8 +83,6 @@ fn prepare(args: &LeakCheckArgs, scope: Scope) -> Result<(Setup, Check), Refusal
     let model = |given: &Option<PathBuf>, wanted| setup.model(Some(given.as_deref().unwrap_or(bundled)), wanted);
     let (stt, llm) = (model(&args.stt, Wanted::Speech)?, model(&args.llm, Wanted::SummaryAlone)?);
     let is_bundled = |given: &Option<PathBuf>| given.as_deref().is_none_or(|given| given == bundled);
-    // The tiny models gain nothing from a second thread and lose much on a busy machine.
-    let usual = if is_bundled(&args.stt) && is_bundled(&args.llm) { 1 } else { default_threads() };
     let check = Check {
         scope,
         stt,
@@ -93,7 +92,7 @@ fn prepare(args: &LeakCheckArgs, scope: Scope) -> Result<(Setup, Check), Refusal
         budget: Bytes::kib(args.budget),
         max_duration: args.max_duration,
         seed: args.seed,
-        threads: setup.config.supervisor.threads.unwrap_or(usual),
+        threads: setup.threads_for(is_bundled(&args.stt) && is_bundled(&args.llm)),
     };
     Ok((setup, check))
 }
@@ -186,22 +185,6 @@ fn write(args: &LeakCheckArgs, account: &Account) -> Result<(), Refusal> {
 
 fn json(value: &impl Serialize) -> String {
     json_for_terminal(value) + "\n"
-}
-
-fn put(option: &str, path: &Path, text: String) -> Result<(), Refusal> {
-    commit(&[(path.to_path_buf(), text)]).map_err(|error| unwritable(option, path, &error))
-}
-
-fn unwritable(option: &str, path: &Path, error: &OutputError) -> Refusal {
-    let why = match error {
-        OutputError::Folder { source, .. } | OutputError::File { source, .. } => source.to_string(),
-        OutputError::InTheWay(_) => "something that is not a regular file is in the way".to_owned(),
-        other => other.to_string(),
-    };
-    Refusal::new(
-        ExitCode::Output,
-        format!("cannot write `{}`: {why}; choose another path with {option}", path.display()),
-    )
 }
 
 /// Who interrupts knows why; everything else is an error.
