@@ -48,6 +48,12 @@ pub fn status(pid: u32, field: &str) -> Option<f64> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
+/// Bytes that a process (`self` is this one) has had read from disks so far; none where the kernel does not count them.
+pub fn read_from_disk(process: &str) -> u64 {
+    let io = std::fs::read_to_string(format!("/proc/{process}/io")).unwrap_or_default();
+    io.lines().find_map(|line| line.strip_prefix("read_bytes: ")?.parse().ok()).unwrap_or_default()
+}
+
 /// Open descriptors of this process, the one that looks included.
 pub fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)

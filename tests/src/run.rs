@@ -224,8 +224,7 @@ impl Running {
 
     /// Bytes that the program has had read from disks so far, as far as the kernel counts them.
     pub fn read_from_disk(&self) -> u64 {
-        let io = std::fs::read_to_string(format!("/proc/{}/io", self.pid)).unwrap_or_default();
-        io.lines().find_map(|line| line.strip_prefix("read_bytes: ")?.parse().ok()).unwrap_or_default()
+        crate::proc::read_from_disk(&self.pid.to_string())
     }
 
     /// Sends a signal to the program alone.

@@ -18,6 +18,7 @@ use meetcap_supervisor::{Exact, Job, Model, Resources, RunReport, Stop, Supervis
 use meetcap_tests::bins;
 use meetcap_tests::case::Case;
 use meetcap_tests::deadline::within;
+use meetcap_tests::proc::read_from_disk;
 use meetcap_tests::processes::{memory_kib, workers_in};
 use meetcap_tests::rng::Rng;
 use meetcap_tests::room::Room;
@@ -132,23 +133,17 @@ fn the_summary_model_is_fetched_while_the_recording_is_at_work() {
         running.signal(Signal::SIGINT);
         let _ = running.finish().expect_code(130);
         // What is in memory already is not read again, and some systems hold the file there in spite of all.
-        let before = read_by_us();
+        let before = read_from_disk("self");
         drop(std::fs::read(&path).expect("the model"));
-        let missing = read_by_us() - before;
+        let missing = read_from_disk("self") - before;
         drop_page_cache_of(&path).expect("dropped");
         drop(std::fs::read(&path).expect("the model"));
-        if read_by_us() - before - missing < length / 2 {
+        if read_from_disk("self") - before - missing < length / 2 {
             eprintln!("SKIPPED: this system does not tell what is read from disks");
             return;
         }
         assert!(fetched >= length / 2 && missing < length / 2, "{fetched} of {length} fetched, {missing} missing");
     });
-}
-
-/// As [`meetcap_tests::run::Running::read_from_disk`], of this process.
-fn read_by_us() -> u64 {
-    let io = std::fs::read_to_string("/proc/self/io").expect("a process");
-    io.lines().find_map(|line| line.strip_prefix("read_bytes: ")?.parse().ok()).expect("it is counted")
 }
 
 #[test]

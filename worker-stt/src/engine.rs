@@ -164,10 +164,11 @@ type Text = (Vec<Piece>, Option<Verdict>);
 impl Transcription<'_> {
     /// Takes the next window on. Those that are told by the time this returns are durable.
     fn window(&mut self, window: Window) -> Result<(), WorkerFault> {
+        let window = Arc::new(window);
         let damage = self.damage_in(&window);
         let silent = window.is_silent();
         if !silent && self.language.is_none() {
-            self.language = Some(self.detect(&window.samples)?);
+            self.language = Some(self.detect(window.clone())?);
         }
         if window.index < self.first_unit {
             return self.context.cancel().check();
@@ -177,7 +178,6 @@ impl Transcription<'_> {
                 self.tell(flight)?;
             }
         }
-        let window = Arc::new(window);
         if let Some(first) = self.flights.push(Heard { window: window.clone(), damage }) {
             open(self.context, first);
         }
@@ -223,9 +223,9 @@ impl Transcription<'_> {
         Ok(())
     }
 
-    fn detect(&self, samples: &[f32]) -> Result<&'static str, WorkerFault> {
-        let (model, cancel, samples) = (self.model.clone(), self.context.cancel().clone(), samples.to_vec());
-        Apart::begin(self.context.cancel(), move || model.detect(&cancel, &samples))?.wait()
+    fn detect(&self, window: Arc<Window>) -> Result<&'static str, WorkerFault> {
+        let (model, cancel) = (self.model.clone(), self.context.cancel().clone());
+        Apart::begin(self.context.cancel(), move || model.detect(&cancel, &window.samples))?.wait()
     }
 
     fn decode(&mut self, window: Arc<Window>) -> Result<Apart<Text>, WorkerFault> {

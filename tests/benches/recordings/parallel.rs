@@ -50,10 +50,7 @@ pub(crate) fn measure() {
             results.plain(figure("memory"), percentile(&all(&|round| round[at].mib), 50), "MiB");
             if at > 0 {
                 let ratios = all(&|round| round[at].seconds / round[0].seconds);
-                for (what, percent) in [("median", 50), ("least", 0), ("most", 100)] {
-                    let figure = figure(&format!("of the time of {}, {what}", WAYS[0].name));
-                    results.plain(figure, percentile(&ratios, percent), "");
-                }
+                tell(&figure(&format!("of the time of {}", WAYS[0].name)), &ratios, &mut results);
             }
         }
         let talk = folder.path().join("syllables.wav");
@@ -84,9 +81,12 @@ fn program(name: &str, model: &Path, talk: &Path, results: &mut Results) {
     }
     assert!(rounds.iter().all(|[one, two]| one.1.windows == two.1.windows), "both decode the same windows");
     let ratios: Vec<f64> = rounds.iter().map(|[one, two]| two.0 / one.0).collect();
+    tell(&format!("{name}, the program, two windows at once: of the time of one at a time"), &ratios, results);
+}
+
+fn tell(name: &str, ratios: &[f64], results: &mut Results) {
     for (what, percent) in [("median", 50), ("least", 0), ("most", 100)] {
-        let figure = format!("{name}, the program, two windows at once: of the time of one at a time, {what}");
-        results.plain(figure, percentile(&ratios, percent), "");
+        results.plain(format!("{name}, {what}"), percentile(ratios, percent), "");
     }
 }
 
