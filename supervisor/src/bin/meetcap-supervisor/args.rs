@@ -163,8 +163,8 @@ pub(crate) struct RunArgs {
     /// Ways that the speech model follows at once, at most 8: slower, sometimes better [default: the likeliest alone]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(SpeechOptions::MOST_BEAMS)))]
     pub(crate) beam: Option<u8>,
-    /// Windows of a recording decoded at once, at most 4, as far as threads and memory allow: faster, for more memory
-    /// [default: one at a time]
+    /// Windows of a recording decoded at once, at most 4, as far as threads and memory allow: often faster, for
+    /// more memory [default: one at a time]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(Resources::MOST_WINDOWS)))]
     pub(crate) windows: Option<u8>,
     /// Put the times of every word into the JSON transcript
