@@ -4,7 +4,6 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use super::process::Ended;
@@ -40,9 +39,17 @@ impl Group {
 
 /// Blocks until the child has ended and leaves it a zombie, so that its number stays taken.
 pub(super) fn wait_without_reaping(child: &Child) {
-    let Ok(pid) = i32::try_from(child.id()) else { return };
-    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-    while let Err(nix::errno::Errno::EINTR) = waitid(Id::Pid(Pid::from_raw(pid)), flags) {}
+    // Not every system that has the call has it in `nix`.
+    // SAFETY: a structure of numbers, for which zeros are a value.
+    let mut told: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    loop {
+        // SAFETY: `told` is a variable of ours that outlives the call. The process is a child of ours that nobody else
+        // waits for.
+        let waited = unsafe { libc::waitid(libc::P_PID, child.id(), &raw mut told, libc::WEXITED | libc::WNOWAIT) };
+        if waited == 0 || std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
+            return;
+        }
+    }
 }
 
 /// Reaps a child that has ended, with what the kernel counted.
