@@ -1,5 +1,6 @@
 //! The messages behind the preamble. New variants go at the end (the codec numbers them by position).
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,9 +53,22 @@ pub struct SupervisorHello {
 /// How far the worker is locked in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SandboxStatus {
+    /// It has tried everything that it must not be able to do, and was denied all of it.
     Full,
+    /// It was denied some of it.
     Partial { why: String },
+    /// Nothing holds it.
     None { why: String },
+}
+
+impl fmt::Display for SandboxStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("full"),
+            Self::Partial { why } => write!(f, "partial: {why}"),
+            Self::None { why } => write!(f, "none: {why}"),
+        }
+    }
 }
 
 /// The worker's first frame.
@@ -94,6 +108,8 @@ pub enum ToWorker<R: Role> {
     Cancel,
     /// Free the model and end.
     Unload,
+    /// Try the walls of the sandbox, now: between jobs or before the first.
+    Probe,
 }
 
 /// Worker to supervisor.
@@ -129,6 +145,8 @@ pub enum FromWorker<R: Role> {
     Fault(WorkerFault),
     /// The model is freed; the process ends next.
     Unloaded,
+    /// What came of the attempts.
+    Probed(SandboxStatus),
 }
 
 impl<R: Role> FromWorker<R> {
@@ -147,6 +165,7 @@ impl<R: Role> FromWorker<R> {
             Self::Done(_) => "Done",
             Self::Fault(_) => "Fault",
             Self::Unloaded => "Unloaded",
+            Self::Probed(_) => "Probed",
         }
     }
 }

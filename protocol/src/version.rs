@@ -20,8 +20,10 @@ impl ProtocolVersion {
     pub const DETECTORS: Self = Self(4);
     /// A job may ask for several windows at once.
     pub const WINDOWS: Self = Self(5);
+    /// A worker may be asked to try the walls of its sandbox.
+    pub const WALLS: Self = Self(6);
     /// The version this build speaks.
-    pub const CURRENT: Self = Self::WINDOWS;
+    pub const CURRENT: Self = Self::WALLS;
 
     /// Takes the number found in a preamble.
     pub const fn from_wire(number: u32) -> Self {

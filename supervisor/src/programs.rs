@@ -6,7 +6,7 @@ use meetcap_protocol::WorkerKind;
 
 use crate::errors::JobError;
 
-/// The two worker programs, as told or to be found.
+/// The two worker programs, as told or to be found, and what is expected of them.
 #[derive(Debug, Clone, Default)]
 pub struct WorkerPrograms {
     /// Used as it is, when given.
@@ -15,6 +15,8 @@ pub struct WorkerPrograms {
     pub llm: Option<PathBuf>,
     /// Folders to look in, in order, for what is not given.
     pub folders: Vec<PathBuf>,
+    /// A worker that is not fully locked in is given nothing to read.
+    pub require_sandbox: bool,
 }
 
 impl WorkerPrograms {
@@ -22,7 +24,7 @@ impl WorkerPrograms {
     #[must_use]
     pub fn beside(folder: &Path) -> Self {
         let folders = vec![folder.to_path_buf(), folder.join("../libexec/meetcap")];
-        Self { stt: None, llm: None, folders }
+        Self { folders, ..Self::default() }
     }
 
     /// The program for `kind`.

@@ -142,6 +142,7 @@ impl<R: Role> Slot<R> {
         let launch = Launch {
             program: self.host.programs.find(R::KIND)?,
             readable,
+            require_sandbox: self.host.programs.require_sandbox,
             deadlines: self.host.deadlines,
             events: self.host.events.clone(),
             cancel: self.host.cancel.clone(),

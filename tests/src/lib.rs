@@ -24,6 +24,8 @@ pub mod demo;
 pub mod fake;
 pub mod figures;
 pub mod frames;
+#[cfg(unix)]
+pub mod held;
 #[cfg(target_os = "linux")]
 pub mod hog;
 #[cfg(unix)]

@@ -74,7 +74,12 @@ impl Room {
 
     /// The supervisor with this folder to work in, and without any measurement of earlier runs in other rooms.
     pub fn supervisor(&self) -> Invocation {
-        Invocation::new(bins::find(bins::SUPERVISOR), self.folder()).env("XDG_CACHE_HOME", self.cache.path())
+        self.program(bins::SUPERVISOR)
+    }
+
+    /// The same with another program.
+    pub fn program(&self, name: &str) -> Invocation {
+        Invocation::new(bins::find(name), self.folder()).env("XDG_CACHE_HOME", self.cache.path())
     }
 
     /// The supervisor with scripted workers; see [`crate::fake`] for the script.

@@ -36,7 +36,7 @@ impl Host {
         let programs = WorkerPrograms {
             stt: Some(self.room.path(bins::FAKE_STT)),
             llm: Some(self.room.path(bins::FAKE_LLM)),
-            folders: Vec::new(),
+            ..WorkerPrograms::default()
         };
         Supervisor::builder().programs(programs).build()
     }

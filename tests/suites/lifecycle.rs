@@ -66,7 +66,7 @@ impl Stage {
         let programs = WorkerPrograms {
             stt: Some(self.room.path(bins::FAKE_STT)),
             llm: Some(self.room.path(bins::FAKE_LLM)),
-            folders: Vec::new(),
+            ..WorkerPrograms::default()
         };
         let listener = move |told: &Stamped| events.lock().expect("a list").push(told.event.clone());
         let memory = MemoryPolicy::default();

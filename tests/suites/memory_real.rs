@@ -36,7 +36,7 @@ fn programs(room: &Room) -> WorkerPrograms {
         std::os::unix::fs::symlink(bins::find(name), &link).expect("a link");
         Some(link)
     };
-    WorkerPrograms { stt: linked("meetcap-worker-stt"), llm: linked("meetcap-worker-llm"), folders: Vec::new() }
+    WorkerPrograms { stt: linked("meetcap-worker-stt"), llm: linked("meetcap-worker-llm"), ..WorkerPrograms::default() }
 }
 
 fn write(room: &Room, name: &str, shape: Shape) -> PathBuf {

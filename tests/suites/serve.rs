@@ -10,7 +10,9 @@ use meetcap_protocol::payload::llm::{
 };
 use meetcap_protocol::runtime::{Conversation, Engine, JobContext, LoadContext, WorkerExitCode, serve};
 use meetcap_protocol::version::BuildVersion;
-use meetcap_protocol::{FaultKind, FromWorker, LoadReport, SupervisorHello, ToWorker, WirePath, WorkerFault};
+use meetcap_protocol::{
+    FaultKind, FromWorker, LoadReport, SandboxStatus, SupervisorHello, ToWorker, WirePath, WorkerFault,
+};
 use meetcap_tests::deadline::within;
 use meetcap_tests::frames::{Frames, frame};
 
@@ -65,6 +67,11 @@ struct Peer {
 type Message = FromWorker<Llm>;
 type Order = ToWorker<Llm>;
 
+/// This process has other things to do.
+fn not_at_all(_: &SupervisorHello) -> SandboxStatus {
+    SandboxStatus::None { why: "it is no process of its own".to_owned() }
+}
+
 impl Peer {
     fn start(heartbeat: Duration, work: Work) -> Self {
         let (reader, to_worker) = std::io::pipe().expect("a pipe");
@@ -75,7 +82,8 @@ impl Peer {
             let _ = orphan.send(());
         };
         let make = move || TestEngine { work, told: tell };
-        let end = std::thread::spawn(move || serve(Conversation { reader, writer, on_orphaned }, make));
+        let conversation = Conversation { reader, writer, lock_in: not_at_all, on_orphaned };
+        let end = std::thread::spawn(move || serve(conversation, make));
         let mut peer = Self { frames: Frames::new(from_worker, to_worker), end, orphaned, told };
         peer.order(&Order::Hello(SupervisorHello { readable: Vec::new(), scratch: None, heartbeat }));
         peer
@@ -327,7 +335,7 @@ fn a_conversation_that_does_not_begin_with_hello_is_refused() {
         let (reader, to_worker) = std::io::pipe().expect("a pipe");
         let mut frames = Frames::new(std::io::empty(), to_worker);
         frames.send(&plan()).expect("the worker reads");
-        let conversation = Conversation { reader, writer: std::io::sink(), on_orphaned: || {} };
+        let conversation = Conversation { reader, writer: std::io::sink(), lock_in: not_at_all, on_orphaned: || {} };
         let (told, _) = channel();
         let code = serve(conversation, || TestEngine { work: |_| Ok(()), told });
         assert_eq!(code, WorkerExitCode::Protocol);

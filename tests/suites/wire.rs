@@ -43,6 +43,7 @@ fn to_worker<R: Role>(plans: Vec<R::PlanRequest>, load: R::Load, job: R::Job) ->
         ToWorker::Acknowledge,
         ToWorker::Cancel,
         ToWorker::Unload,
+        ToWorker::Probe,
     ]);
     // A new variant stops the build here; then it also belongs into the list above.
     let name = |message: &ToWorker<R>| match message {
@@ -54,6 +55,7 @@ fn to_worker<R: Role>(plans: Vec<R::PlanRequest>, load: R::Load, job: R::Job) ->
         ToWorker::Acknowledge => "Acknowledge",
         ToWorker::Cancel => "Cancel",
         ToWorker::Unload => "Unload",
+        ToWorker::Probe => "Probe",
     };
     messages.into_iter().map(|message| (name(&message), message)).collect()
 }
@@ -91,6 +93,7 @@ fn from_worker<R: Role>(
         FaultKind::Panic,
     ];
     messages.extend(kinds.map(|kind| FromWorker::Fault(WorkerFault::new(kind, "the remedy"))));
+    messages.push(FromWorker::Probed(SandboxStatus::Full));
     let messages: Vec<_> = messages.into_iter().map(|message| (message.name(), message)).collect();
     // As many names as there are variants. A new one stops the build here.
     let number = |message: &FromWorker<R>| match message {
@@ -106,8 +109,9 @@ fn from_worker<R: Role>(
         FromWorker::Done(_) => 9,
         FromWorker::Fault(_) => 10,
         FromWorker::Unloaded => 11,
+        FromWorker::Probed(_) => 12,
     };
-    assert!((0..=11).all(|wanted| messages.iter().any(|(_, message)| number(message) == wanted)));
+    assert!((0..=12).all(|wanted| messages.iter().any(|(_, message)| number(message) == wanted)));
     messages
 }
 
@@ -262,7 +266,7 @@ fn preamble(version: ProtocolVersion) -> [u8; Preamble::LEN] {
 
 const PREAMBLE: &str = "6d65657463617057010000000101000\
     0a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf";
-const ACCEPTED: &str = "6d656574636170530500000000000000";
+const ACCEPTED: &str = "6d656574636170530600000000000000";
 
 #[test]
 fn the_preamble_is_frozen() {

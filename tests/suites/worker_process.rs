@@ -1,17 +1,12 @@
 //! One worker as a process: who it depends on, what it has open, how fast it goes when its supervisor goes.
 #![cfg(unix)]
 
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use meetcap_protocol::endpoint::{Endpoint, Token};
-use meetcap_protocol::payload::Role;
 use meetcap_protocol::payload::stt::{Stt, SttJob, SttLoad};
-use meetcap_protocol::preamble::{Preamble, PreambleReply};
-use meetcap_protocol::{FromWorker, SupervisorHello, ToWorker, WirePath};
+use meetcap_protocol::{FromWorker, ToWorker, WirePath};
 use meetcap_supervisor::event::{Event, EventSink};
 use meetcap_supervisor::service::{ModelService, SttService};
 use meetcap_supervisor::worker::{Deadlines, ExitClass};
@@ -20,7 +15,7 @@ use meetcap_tests::case::Case;
 use meetcap_tests::deadline::within;
 use meetcap_tests::demo::{demo, demo_models, room_with, run, spoken};
 use meetcap_tests::fake::WINDOWS;
-use meetcap_tests::frames::Frames;
+use meetcap_tests::held::Held;
 use meetcap_tests::room::Room;
 use meetcap_tests::run::{Invocation, of_kind};
 use meetcap_tests::wav::Mono;
@@ -37,7 +32,7 @@ fn stage(script: &str) -> (Case, WorkerPrograms) {
         case.room.file(&format!("{program}.script"), script);
     }
     let (stt, llm) = (Some(case.room.path(bins::FAKE_STT)), Some(case.room.path(bins::FAKE_LLM)));
-    (case, WorkerPrograms { stt, llm, folders: Vec::new() })
+    (case, WorkerPrograms { stt, llm, ..WorkerPrograms::default() })
 }
 
 fn multi_thread() -> tokio::runtime::Runtime {
@@ -158,63 +153,6 @@ fn a_worker_has_nothing_open_but_its_streams_its_socket_and_its_files() {
     let _ = running.finish().expect_code(0);
 }
 
-/// A real speech worker whose supervisor is this test.
-struct Held {
-    child: Child,
-    frames: Frames<UnixStream, UnixStream>,
-    /// For the parent-death signal; the socket's folder goes with it.
-    _folder: tempfile::TempDir,
-}
-
-impl Held {
-    fn start(program: &str, readable: &[&Path]) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let address = folder.path().join("s");
-        let listener = std::os::unix::net::UnixListener::bind(&address).expect("a socket");
-        let token = Token::new([7; Token::LEN]);
-        let endpoint = Endpoint { address: address.to_str().expect("UTF-8").to_owned(), token: token.clone() };
-        let mut child = Command::new(bins::find(program))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the worker starts");
-        std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), endpoint.to_line().as_bytes())
-            .expect("the worker reads");
-        let (mut socket, _) = listener.accept().expect("the worker connects");
-        let mut preamble = [0; Preamble::LEN];
-        std::io::Read::read_exact(&mut socket, &mut preamble).expect("a preamble");
-        let verdict = Preamble::check(&preamble, Stt::KIND, &token).map(|_| ());
-        verdict.as_ref().expect("a worker of ours");
-        std::io::Write::write_all(&mut socket, &PreambleReply::answering(&verdict).to_bytes()).expect("an answer");
-        let mut frames = Frames::new(socket.try_clone().expect("the same socket"), socket);
-        let readable = readable.iter().map(|path| WirePath::from(*path)).collect();
-        let hello = SupervisorHello { readable, scratch: None, heartbeat: Duration::from_secs(2) };
-        frames.send(&ToWorker::<Stt>::Hello(hello)).expect("sent");
-        Self { child, frames, _folder: folder }
-    }
-
-    fn say(&mut self, order: &ToWorker<Stt>) {
-        self.frames.send(order).expect("sent");
-    }
-
-    fn hear(&mut self, wanted: impl Fn(&FromWorker<Stt>) -> bool) {
-        loop {
-            let message = self.frames.receive().expect("a frame").expect("the worker lives");
-            if wanted(&message) {
-                return;
-            }
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn the_end_of_the_socket_ends_a_worker_in_the_middle_of_its_computation() {
     within(LIMIT, || {
@@ -223,19 +161,19 @@ fn the_end_of_the_socket_ends_a_worker_in_the_middle_of_its_computation() {
         let (model, _) = demo_models();
         let mut times = Vec::new();
         for _ in 0..10 {
-            let mut worker = Held::start("meetcap-worker-stt", &[model, &audio]);
+            let mut worker = Held::<Stt>::start("meetcap-worker-stt", &[model, &audio]);
             worker.say(&ToWorker::Plan(()));
-            worker.hear(|message| matches!(message, FromWorker::Planned(())));
+            worker.hear(|message| matches!(message, FromWorker::Planned(())).then_some(()));
             worker.say(&ToWorker::Load(SttLoad {
                 model: WirePath::from(model.as_path()),
                 threads: 1,
                 gpu: false,
                 vad: None,
             }));
-            worker.hear(|message| matches!(message, FromWorker::Loaded(_)));
+            worker.hear(|message| matches!(message, FromWorker::Loaded(_)).then_some(()));
             let job = SttJob { language: Some("en".to_owned()), ..SttJob::new(audio.as_path()) };
             worker.say(&ToWorker::Process(job));
-            worker.hear(|message| matches!(message, FromWorker::UnitStarted { .. }));
+            worker.hear(|message| matches!(message, FromWorker::UnitStarted { .. }).then_some(()));
             let began = Instant::now();
             worker.frames.output.shutdown(std::net::Shutdown::Both).expect("an open socket");
             let status = worker.child.wait().expect("our own child");

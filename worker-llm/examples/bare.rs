@@ -2,7 +2,7 @@
 //! benchmarks `pair` and `overhead` compare the supervisor with it.
 //!
 //! ```text
-//! bare-llm --once|--default MODEL N_CTX f16|q8_0 PROMPT ANSWER THREADS
+//! [BARE_BEHIND_WALLS=1] bare-llm --once|--default MODEL N_CTX f16|q8_0 PROMPT ANSWER THREADS
 //! ```
 //!
 //! `--once` holds the weights once, in batches of the worker's size: as little as the engine can do with. `--default` is
@@ -12,6 +12,8 @@
 use std::error::Error;
 use std::io::Read;
 use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::Duration;
 
 use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams};
 use llama_cpp_2::llama_backend::LlamaBackend;
@@ -20,6 +22,8 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
+use meetcap_protocol::runtime::{self, Computes};
+use meetcap_protocol::{SandboxStatus, SupervisorHello, WirePath};
 
 /// The worker's.
 const BATCH: u32 = 512;
@@ -33,6 +37,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         "--default" => false,
         _ => return Err(USAGE.into()),
     };
+    if std::env::var_os("BARE_BEHIND_WALLS").is_some() {
+        let readable = vec![WirePath::from(Path::new(model.as_str()))];
+        let hello = SupervisorHello { readable, scratch: None, heartbeat: Duration::ZERO };
+        assert_eq!(runtime::lock_in(&hello, Computes::OnCpu), SandboxStatus::Full);
+    }
     let backend = LlamaBackend::init()?;
     let mut parameters = LlamaModelParams::default().with_n_gpu_layers(0);
     if once {

@@ -12,7 +12,7 @@ use meetcap_protocol::payload::llm::{
     LlmSize,
 };
 use meetcap_protocol::runtime::{Conversation, WorkerExitCode, serve};
-use meetcap_protocol::{FaultKind, FromWorker, SupervisorHello, ToWorker, WorkerFault, codec};
+use meetcap_protocol::{FaultKind, FromWorker, SandboxStatus, SupervisorHello, ToWorker, WorkerFault, codec};
 
 use crate::demo_model;
 use crate::engine::{self, LlmEngine};
@@ -31,7 +31,8 @@ impl Worker {
     fn start() -> Self {
         let (reader, to) = std::io::pipe().expect("a pipe");
         let (from, writer) = std::io::pipe().expect("a pipe");
-        let conversation = Conversation { reader, writer, on_orphaned: || () };
+        let lock_in = |_: &SupervisorHello| SandboxStatus::None { why: "it is no process of its own".to_owned() };
+        let conversation = Conversation { reader, writer, lock_in, on_orphaned: || () };
         let thread = std::thread::spawn(|| serve(conversation, LlmEngine::default));
         let mut worker = Self { to, from, sent: 0, received: 0, thread };
         let heartbeat = Duration::from_secs(3600);

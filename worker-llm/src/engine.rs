@@ -16,7 +16,7 @@ use llama_cpp_2::model::params::LlamaModelParams;
 use meetcap_protocol::payload::llm::{
     Finish, Llm, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmPlanReport, LlmPlanRequest, LlmSetup, LlmSize,
 };
-use meetcap_protocol::runtime::{Cancel, Engine, JobContext, LoadContext};
+use meetcap_protocol::runtime::{Cancel, Computes, Engine, JobContext, LoadContext};
 use meetcap_protocol::{FaultKind, LoadReport, WorkerFault};
 
 use crate::llama::{BATCH, Context, ContextSize, DecodeFailure, Piece, Sampler, Session};
@@ -61,6 +61,8 @@ struct Loaded {
 
 impl Engine for LlmEngine {
     type Role = Llm;
+    const COMPUTES: Computes =
+        Computes::with(cfg!(feature = "cuda"), cfg!(feature = "vulkan"), cfg!(feature = "metal"));
 
     fn plan(&mut self, request: &LlmPlanRequest) -> Result<LlmPlanReport, WorkerFault> {
         match request {

@@ -2,7 +2,7 @@
 //! benchmarks `pair`, `overhead` and `oneshot` compare the supervisor with it.
 //!
 //! ```text
-//! bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone | parallel STATES | flash | windows LIST]
+//! [BARE_BEHIND_WALLS=1] bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone | parallel STATES | flash | windows LIST]
 //! ```
 //!
 //! Prints `loaded`, decodes the recording (16 bits, one channel, 16 kHz) in windows of at most 29.5 s with so many tokens
@@ -21,8 +21,12 @@ mod exact;
 
 use std::error::Error;
 use std::io::Read;
+use std::path::Path;
 use std::sync::Mutex;
+use std::time::Duration;
 
+use meetcap_protocol::runtime::{self, Computes};
+use meetcap_protocol::{SandboxStatus, SupervisorHello, WirePath};
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
 
 /// Samples of the longest window.
@@ -32,10 +36,20 @@ const HEAD: usize = 44;
 const USAGE: &str =
     "usage: bare-stt MODEL RECORDING.wav TOKENS THREADS [whole | whole-alone | parallel STATES | flash | windows LIST]";
 
+/// As a worker does, before anything is read.
+fn lock_in(readable: &[&String]) {
+    let readable = readable.iter().map(|path| WirePath::from(Path::new(path.as_str()))).collect();
+    let hello = SupervisorHello { readable, scratch: None, heartbeat: Duration::ZERO };
+    assert_eq!(runtime::lock_in(&hello, Computes::OnCpu), SandboxStatus::Full);
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (arguments, how) = arguments.split_at_checked(4).ok_or(USAGE)?;
     let [model, recording, tokens, threads] = arguments else { return Err(USAGE.into()) };
+    if std::env::var_os("BARE_BEHIND_WALLS").is_some() {
+        lock_in(&[model, recording]);
+    }
     let mut parameters = WhisperContextParameters::new();
     parameters.use_gpu(false);
     parameters.flash_attn(how == ["flash"]);

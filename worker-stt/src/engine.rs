@@ -18,7 +18,7 @@ use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use meetcap_protocol::payload::stt::{Stt, SttItem, SttJob, SttLoad, SttOutput};
-use meetcap_protocol::runtime::{Engine, JobContext, LoadContext};
+use meetcap_protocol::runtime::{Computes, Engine, JobContext, LoadContext};
 use meetcap_protocol::{FaultKind, LoadReport, WorkerFault};
 
 use crate::apart::Apart;
@@ -54,6 +54,8 @@ impl SttEngine {
 
 impl Engine for SttEngine {
     type Role = Stt;
+    const COMPUTES: Computes =
+        Computes::with(cfg!(feature = "cuda"), cfg!(feature = "vulkan"), cfg!(feature = "metal"));
 
     fn plan(&mut self, (): &()) -> Result<(), WorkerFault> {
         Ok(())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::cancel::{Cancel, Credit};
 use super::outbox::Outbox;
+use super::sandbox::Computes;
 use crate::fault::WorkerFault;
 use crate::message::{FromWorker, LoadReport};
 use crate::payload::Role;
@@ -12,6 +13,8 @@ use crate::payload::Role;
 /// `plan`, `load`, `process` any number of times, `unload`.
 pub trait Engine {
     type Role: Role;
+    /// What the sandbox has to leave open.
+    const COMPUTES: Computes = Computes::OnCpu;
 
     /// Counts what a job needs, without reading weights.
     ///

@@ -39,6 +39,7 @@ mod serve;
 use std::io::{BufRead, IsTerminal, Read, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use interprocess::local_socket::traits::Stream as _;
 use interprocess::local_socket::{GenericFilePath, Stream, ToFsName};
@@ -46,9 +47,11 @@ use interprocess::local_socket::{GenericFilePath, Stream, ToFsName};
 pub use cancel::Cancel;
 pub use engine::{Engine, JobContext, LoadContext};
 pub use last_words::last_words;
+pub use sandbox::{Computes, lock_in};
 pub use serve::{Conversation, serve};
 
 use crate::endpoint::Endpoint;
+use crate::message::{SandboxStatus, SupervisorHello};
 use crate::payload::Role;
 use crate::preamble::{Preamble, PreambleReply};
 use crate::version::{BuildVersion, ProtocolVersion};
@@ -91,19 +94,39 @@ where
     E: Engine,
     F: FnOnce() -> E,
 {
+    worker_main_in(|hello| lock_in(hello, E::COMPUTES), make)
+}
+
+/// [`worker_main`] for a worker that locks itself in in another way, or, like those that only play a worker in tests,
+/// not at all; it says so in the status that it gives.
+pub fn worker_main_in<E, F, LockIn>(lock_in: LockIn, make: F) -> ExitCode
+where
+    E: Engine,
+    F: FnOnce() -> E,
+    LockIn: FnOnce(&SupervisorHello) -> SandboxStatus,
+{
     parent_watch::die_with_parent();
     memory::prepare();
     inherited::close();
     let program = <E::Role as Role>::KIND.program();
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == "--version" || argument == "-V") {
-        println!("{program} {} (protocol {})", BuildVersion::CURRENT, ProtocolVersion::CURRENT);
-        return ExitCode::SUCCESS;
+    match std::env::args_os().nth(1).as_ref().and_then(|argument| argument.to_str()) {
+        Some("--version" | "-V") => {
+            println!("{program} {} (protocol {})", BuildVersion::CURRENT, ProtocolVersion::CURRENT);
+            return ExitCode::SUCCESS;
+        }
+        Some("--sandbox") => {
+            let nothing = SupervisorHello { readable: Vec::new(), scratch: None, heartbeat: Duration::ZERO };
+            println!("{}", lock_in(&nothing));
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
     let outcome = match read_endpoint() {
         Some(endpoint) => match connect::<E::Role>(&endpoint) {
             Ok(stream) => {
                 let (reader, writer) = (stream.clone(), stream);
-                serve(Conversation { reader, writer, on_orphaned: || leave(WorkerExitCode::Orphaned) }, make)
+                let on_orphaned = || leave(WorkerExitCode::Orphaned);
+                serve(Conversation { reader, writer, lock_in, on_orphaned }, make)
             }
             Err(error) => {
                 eprintln!("{program}: {error}");

@@ -6,6 +6,7 @@
 //!  Load         Unloaded               Loading → Ready
 //!  Process      Ready                  Processing → Ready (after Acknowledge)
 //!  Unload       Unloaded or Ready      Unloading → end
+//!  Probe        Unloaded or Ready      as before
 //!  anything else: the supervisor broke the protocol, the worker ends
 //! ```
 
@@ -23,34 +24,40 @@ use super::parent_watch::{Order, ParentWatch, read_frame};
 use super::{last_words, panic, sandbox};
 use crate::fault::WorkerFault;
 use crate::lifecycle::{LifecycleEvent, LifecycleState};
-use crate::message::{FromWorker, ToWorker, WorkerHello};
+use crate::message::{FromWorker, SandboxStatus, SupervisorHello, ToWorker, WorkerHello};
 use crate::version::BuildVersion;
 
 /// The two halves of a connection whose preamble is done.
 #[derive(Debug)]
-pub struct Conversation<In, Out, OnOrphaned> {
+pub struct Conversation<In, Out, LockIn, OnOrphaned> {
     pub reader: In,
     pub writer: Out,
+    /// Called once it is known what may be touched, before anything else is done and before there is a second thread.
+    pub lock_in: LockIn,
     /// Called on the reading thread when the supervisor is gone. A real worker ends the process here.
     pub on_orphaned: OnOrphaned,
 }
 
 /// Serves one supervisor. Returns when the conversation is over; the caller ends the process with the code.
-pub fn serve<E, F, In, Out, OnOrphaned>(conversation: Conversation<In, Out, OnOrphaned>, make: F) -> WorkerExitCode
+pub fn serve<E, F, In, Out, LockIn, OnOrphaned>(
+    conversation: Conversation<In, Out, LockIn, OnOrphaned>,
+    make: F,
+) -> WorkerExitCode
 where
     E: Engine,
     F: FnOnce() -> E,
     In: Read + Send + 'static,
     Out: Write + Send + 'static,
+    LockIn: FnOnce(&SupervisorHello) -> SandboxStatus,
     OnOrphaned: FnOnce() + Send + 'static,
 {
-    let Conversation { mut reader, writer, on_orphaned } = conversation;
+    let Conversation { mut reader, writer, lock_in, on_orphaned } = conversation;
     let hello = match read_frame::<E::Role>(&mut reader, 0) {
         Ok(Some(ToWorker::Hello(hello))) => hello,
         Ok(None) => return WorkerExitCode::Orphaned,
         Ok(Some(_)) | Err(_) => return WorkerExitCode::Protocol,
     };
-    let sandbox = sandbox::enter(&hello);
+    let sandbox = lock_in(&hello);
     panic::install_hook();
 
     let outbox = Arc::new(Outbox::<E::Role>::new(writer));
@@ -147,8 +154,13 @@ impl<E: Engine> Session<E> {
                     Err(fault) => self.answer(Err::<(), _>(fault), |()| FromWorker::Unloaded),
                 }
             }
+            ToWorker::Probe if matches!(self.state, LifecycleState::Unloaded | LifecycleState::Ready) => {
+                self.outbox.send(&FromWorker::Probed(sandbox::try_walls(E::COMPUTES)));
+                Ok(())
+            }
             ToWorker::Hello(_)
             | ToWorker::Plan(_)
+            | ToWorker::Probe
             | ToWorker::Acknowledge
             | ToWorker::Committed { .. }
             | ToWorker::Cancel => Err(WorkerExitCode::Protocol),

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use meetcap_protocol::SandboxStatus;
 use meetcap_protocol::payload::llm::LlmSetup;
 use serde::{Deserialize, Serialize};
 
@@ -252,7 +251,7 @@ impl PhaseRecord {
             device: facts.report.as_ref().map(|report| report.device.clone()),
             vad: facts.vad.map(Cow::Borrowed),
             pid: facts.pid,
-            sandbox: describe(facts.sandbox.as_ref()),
+            sandbox: facts.sandbox.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string),
             load_seconds: facts.load.as_secs_f64(),
             process_seconds: facts.process.as_secs_f64(),
             unload_seconds: facts.unload.as_secs_f64(),
@@ -276,13 +275,4 @@ impl PhaseRecord {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(count: &usize) -> bool {
     *count == 0
-}
-
-fn describe(sandbox: Option<&SandboxStatus>) -> String {
-    match sandbox {
-        None => "unknown".to_owned(),
-        Some(SandboxStatus::Full) => "full".to_owned(),
-        Some(SandboxStatus::Partial { why }) => format!("partial: {why}"),
-        Some(SandboxStatus::None { why }) => format!("none: {why}"),
-    }
 }

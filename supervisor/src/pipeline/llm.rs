@@ -256,6 +256,7 @@ async fn attempt(
     service.load_model().await?;
     run.sign.with(|sign| sign.working(Phase::Llm, &model.name, service.facts().pid));
     run.checkpoint("llm_loaded");
+    run.tell_of_sandbox(Phase::Llm, service.facts());
     if let Some(report) = &service.facts().report {
         // With no layer on it, nothing is computed there.
         let on_gpu = room.account().1.is_some_and(|setup| setup.gpu_layers != Some(0));

@@ -40,7 +40,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::ZonedDateTime;
-use meetcap_protocol::{LoadReport, WorkerKind};
+use meetcap_protocol::{LoadReport, SandboxStatus, WorkerKind};
 
 use crate::config::Device;
 use crate::errors::JobError;
@@ -56,7 +56,7 @@ use crate::permit::LoadGate;
 use crate::programs::WorkerPrograms;
 use crate::queue::Queue;
 use crate::registry::Registration;
-use crate::service::Host;
+use crate::service::{Host, PhaseFacts};
 use crate::stop::Stop;
 use crate::worker::Deadlines;
 use admission::Candidate;
@@ -178,6 +178,15 @@ impl Run {
         let message = message.into();
         self.ledger.warnings.push(format!("{code}: {message}"));
         self.host.events.warn(code, message);
+    }
+
+    /// Says, once, that a worker is less locked in than it could be elsewhere.
+    fn tell_of_sandbox(&mut self, phase: Phase, facts: &PhaseFacts) {
+        const CODE: &str = "sandbox";
+        let Some(status) = facts.sandbox.as_ref().filter(|status| **status != SandboxStatus::Full) else { return };
+        if !self.ledger.warnings.iter().any(|told| told.starts_with(CODE)) {
+            self.warn(CODE, format!("the {phase} worker is not fully locked in: {status}"));
+        }
     }
 
     /// Measures the whole tree under a name of the specification's.

@@ -262,6 +262,7 @@ impl Work<'_> {
         service.load_model().await?;
         run.sign.with(|sign| sign.working(Phase::Stt, &model.name, service.facts().pid));
         run.checkpoint("stt_loaded");
+        run.tell_of_sandbox(Phase::Stt, service.facts());
         if let Some(ahead) = ahead {
             ahead.begin();
         }

@@ -57,6 +57,11 @@ pub enum StartError {
     Spawn { program: PathBuf, source: std::io::Error },
     #[error("{} is not a worker for this supervisor: {error}", program.display())]
     Handshake { program: PathBuf, error: HandshakeError },
+    #[error(
+        "{} is not fully locked in (sandbox {status}), and require_sandbox asks for it; use a system whose kernel has \
+         Landlock and seccomp, or leave require_sandbox out", program.display()
+    )]
+    Sandbox { program: PathBuf, status: SandboxStatus },
     #[error(transparent)]
     Exit(Box<WorkerExit>),
 }
@@ -73,7 +78,7 @@ const MAX_SOCKET_PATH: usize = 100;
 const PREAMBLE_TIME: Duration = Duration::from_secs(2);
 
 pub(super) async fn start<R: Role>(launch: Launch) -> Result<Link<R>, StartError> {
-    let Launch { program, readable, deadlines, events, cancel, watch } = launch;
+    let Launch { program, readable, deadlines, events, cancel, watch, .. } = launch;
     let evidence = Evidence { baseline: Baseline::default(), oom: OomCounters::read(), trim: watch.trim_heap };
     let room = SocketRoom::open(R::KIND)?;
     let began = Instant::now();

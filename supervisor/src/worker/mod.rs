@@ -100,6 +100,8 @@ pub struct Launch {
     pub program: PathBuf,
     /// Files that the worker may read.
     pub readable: Vec<PathBuf>,
+    /// Whether it is sent away when it is not fully locked in.
+    pub require_sandbox: bool,
     pub deadlines: Deadlines,
     pub events: EventSink,
     pub cancel: CancellationToken,
@@ -225,10 +227,18 @@ impl<R: Role> Worker<R, Connected> {
     /// Starts the program and shakes hands.
     ///
     /// # Errors
-    /// The program is missing or of another build, or the worker ended or stalled on the way.
+    /// The program is missing or of another build, the worker ended or stalled on the way, or it is less locked in than
+    /// is required.
     pub async fn start(launch: Launch) -> Result<Self, StartError> {
+        let (program, require_sandbox) = (launch.program.clone(), launch.require_sandbox);
         let link = connect::start::<R>(launch).await?;
-        Ok(Self { link, stage: std::marker::PhantomData })
+        let worker = Self { link, stage: std::marker::PhantomData };
+        if require_sandbox && *worker.sandbox() != SandboxStatus::Full {
+            let status = worker.sandbox().clone();
+            worker.leave().await;
+            return Err(StartError::Sandbox { program, status });
+        }
+        Ok(worker)
     }
 
     /// Lets the worker count; no weights are read.

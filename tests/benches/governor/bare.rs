@@ -18,6 +18,13 @@ pub(crate) enum Loading {
     Default,
 }
 
+/// Whether it locks itself in first, as a worker does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Walls {
+    Real,
+    None,
+}
+
 /// A program that loads, works and holds; it ends when this is dropped.
 pub(crate) struct Bare {
     child: Child,
@@ -36,9 +43,13 @@ pub(crate) struct Times {
 
 impl Bare {
     pub(crate) fn speech(model: &Path, recording: &Path) -> Self {
+        Self::speech_behind(Walls::None, model, recording)
+    }
+
+    pub(crate) fn speech_behind(walls: Walls, model: &Path, recording: &Path) -> Self {
         let rest = [WINDOW_TOKENS.to_string(), THREADS.to_string()];
         let arguments = [model.into(), recording.into()].into_iter().chain(rest.map(OsString::from));
-        Self::start("bare-stt", arguments)
+        Self::start(walls, "bare-stt", arguments)
     }
 
     /// Decodes these stretches of the recording alone, in seconds.
@@ -46,11 +57,22 @@ impl Bare {
         let list: Vec<String> = windows.iter().map(|(start, end)| format!("{start}-{end}")).collect();
         let rest = [WINDOW_TOKENS.to_string(), THREADS.to_string(), "windows".to_owned(), list.join(",")];
         let arguments = [model.into(), recording.into()].into_iter().chain(rest.map(OsString::from));
-        Self::start("bare-stt", arguments)
+        Self::start(Walls::None, "bare-stt", arguments)
     }
 
     /// With a context and a prompt of so many tokens.
     pub(crate) fn summary(loading: Loading, model: &Path, n_ctx: u64, kv: &str, prompt: u32) -> Self {
+        Self::summary_behind(Walls::None, loading, model, n_ctx, kv, prompt)
+    }
+
+    pub(crate) fn summary_behind(
+        walls: Walls,
+        loading: Loading,
+        model: &Path,
+        n_ctx: u64,
+        kv: &str,
+        prompt: u32,
+    ) -> Self {
         let loading = match loading {
             Loading::Once => "--once",
             Loading::Default => "--default",
@@ -58,11 +80,14 @@ impl Bare {
         let work =
             [n_ctx.to_string(), kv.to_owned(), prompt.to_string(), ANSWER_TOKENS.to_string(), THREADS.to_string()];
         let arguments = [loading.into(), model.into()].into_iter().chain(work.map(OsString::from));
-        Self::start("bare-llm", arguments)
+        Self::start(walls, "bare-llm", arguments)
     }
 
-    fn start(name: &str, arguments: impl Iterator<Item = OsString>) -> Self {
+    fn start(walls: Walls, name: &str, arguments: impl Iterator<Item = OsString>) -> Self {
         let mut command = Command::new(bins::find(&format!("examples/{name}")));
+        if walls == Walls::Real {
+            command.env("BARE_BEHIND_WALLS", "1");
+        }
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let begun = Instant::now();
         let mut child = command.spawn().expect("the program starts");

@@ -1,6 +1,6 @@
 //! Figures about the memory governor: what a run takes against what its engines take without it, how memory comes
 //! back, what time isolation and handing over cost, how fast something is refused, what becomes of a worker that the
-//! kernel kills, how good predictions are, and what watching costs. Linux only; what is measured is written to
+//! kernel kills, how good predictions are, and what watching and locking in cost. Linux only; what is measured is written to
 //! `supervisor/docs/results`.
 //!
 //! ```text
@@ -34,6 +34,8 @@ mod release;
 #[cfg(target_os = "linux")]
 mod sampling;
 #[cfg(target_os = "linux")]
+mod sandbox;
+#[cfg(target_os = "linux")]
 mod supervised;
 #[cfg(target_os = "linux")]
 mod tree;
@@ -47,7 +49,7 @@ fn main() {
 fn main() -> std::process::ExitCode {
     use meetcap_tests::parts;
 
-    const PARTS: [parts::Part; 8] = [
+    const PARTS: [parts::Part; 9] = [
         ("pair", pair::measure),
         ("overhead", overhead::measure),
         ("cold", overhead::measure_cold),
@@ -56,6 +58,7 @@ fn main() -> std::process::ExitCode {
         ("oom", oom::measure),
         ("estimate", estimate::measure),
         ("sampling", sampling::measure),
+        ("sandbox", sandbox::measure),
     ];
 
     if let Some(threads) = idle::threads_of_this_program() {

@@ -76,6 +76,7 @@ pub(crate) fn launch(program: PathBuf) -> Launch {
     Launch {
         program,
         readable: Vec::new(),
+        require_sandbox: false,
         deadlines: Deadlines::default(),
         events: EventSink::none(),
         cancel: CancellationToken::new(),

@@ -15,9 +15,13 @@
 //! An action after `once` or `times K` is done so often over all workers that use the script, so that a restarted
 //! worker fares better; what they did is in [`log_of`] the script. `windows: N` gives the recording N windows;
 //! `drops: N REASON` drops the text of window N;
+//! `sandbox: cpu` (or `cuda`, `vulkan`) locks the worker in as a real one, which then cannot keep its log; without it the worker says that it
+//! is locked in, and with `sandbox: none` that it is not;
 //! `sizes: A B …` are the mebibytes that a summary model says its set-ups take.
 
 mod engine;
+#[cfg(target_os = "linux")]
+mod escape;
 mod memory;
 mod raw;
 mod script;
@@ -25,10 +29,11 @@ mod script;
 use std::process::ExitCode;
 
 use meetcap_protocol::payload::Role;
-use meetcap_protocol::runtime::{Engine, worker_main};
+use meetcap_protocol::runtime::{Engine, lock_in, worker_main_in};
 
 pub use engine::{ANSWER, FakeLlm, FakeStt, WINDOWS, window_text};
 pub use raw::Trick;
+use script::Walls;
 pub use script::{Action, LAST_WORDS, SECRET, Script, Step, log_of};
 
 /// A role that can be scripted.
@@ -46,8 +51,14 @@ pub fn main<E: Scripted>(make: impl FnOnce(Script) -> E) -> ExitCode {
     if let Some(trick) = script.trick() {
         return raw::play::<E>(trick);
     }
-    worker_main(|| {
+    let walls = script.walls();
+    let script = if matches!(walls, Walls::Real(_)) { script.without_memory() } else { script };
+    let make = || {
         let _ = script.act(&Step::Hello);
         make(script)
-    })
+    };
+    match walls {
+        Walls::Real(computes) => worker_main_in(|hello| lock_in(hello, computes), make),
+        Walls::Played(status) => worker_main_in::<E, _, _>(|_| status, make),
+    }
 }

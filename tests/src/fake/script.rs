@@ -8,7 +8,8 @@ use std::time::Duration;
 use meetcap_protocol::payload::llm::{Finish, Subject};
 use meetcap_protocol::payload::stt::DropReason;
 use meetcap_protocol::preamble::WorkerKind;
-use meetcap_protocol::{FaultKind, WorkerFault};
+use meetcap_protocol::runtime::Computes;
+use meetcap_protocol::{FaultKind, SandboxStatus, WorkerFault};
 
 use super::memory::Memory;
 use super::raw::Trick;
@@ -53,6 +54,9 @@ pub enum Action {
     Allocate(usize),
     /// `spam N`: so many bytes to standard error.
     Spam(usize),
+    /// `escape FOLDER`: tries everything that a worker must not be able to do, there and elsewhere, from the engine's
+    /// thread and from another; ends with a fault that tells what came of each.
+    Escape(PathBuf),
     /// `say`: bytes that are no text and no good for a terminal, on both outputs.
     Say,
 }
@@ -61,6 +65,15 @@ pub enum Action {
 pub const LAST_WORDS: &str = "fake worker: these are the last words";
 /// Part of the panic's message.
 pub const SECRET: &str = "the-secret-that-was-spoken";
+
+/// How the worker is locked in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Walls {
+    /// As a real one that computes so is.
+    Real(Computes),
+    /// Not at all; this is what it says.
+    Played(SandboxStatus),
+}
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +121,7 @@ pub struct Script {
     /// Mebibytes that each set-up takes, as the worker tells; the last one holds for all that follow.
     sizes: Vec<u64>,
     replies: Vec<Reply>,
+    walls: Option<Walls>,
     /// What survives this process.
     memory: Option<Arc<Memory>>,
 }
@@ -150,6 +164,7 @@ impl Script {
                 _ if step.starts_with("answer ") => {
                     script.replies.push(Reply::parse(&step["answer ".len()..], action));
                 }
+                "sandbox" => script.walls = Some(parse_walls(action)),
                 "windows" => script.windows = Some(action.parse().expect("a number of windows")),
                 _ => {
                     let (times, action) = parse_times(action);
@@ -162,6 +177,15 @@ impl Script {
 
     pub(super) fn trick(&self) -> Option<Trick> {
         self.trick
+    }
+
+    /// For a worker that can write no files.
+    pub(super) fn without_memory(self) -> Self {
+        Self { memory: None, ..self }
+    }
+
+    pub(super) fn walls(&self) -> Walls {
+        self.walls.clone().unwrap_or(Walls::Played(SandboxStatus::Full))
     }
 
     /// Windows of every recording.
@@ -265,7 +289,18 @@ fn parse_action(action: &str) -> Action {
         "allocate" => Action::Allocate(rest.parse().expect("mebibytes")),
         "spam" => Action::Spam(rest.parse().expect("a number of bytes")),
         "say" => Action::Say,
+        "escape" => Action::Escape(rest.into()),
         _ => panic!("unknown action: {action}"),
+    }
+}
+
+fn parse_walls(name: &str) -> Walls {
+    match name {
+        "cpu" => Walls::Real(Computes::OnCpu),
+        "cuda" => Walls::Real(Computes::WithCuda),
+        "vulkan" => Walls::Real(Computes::WithVulkan),
+        "none" => Walls::Played(SandboxStatus::None { why: "scripted".to_owned() }),
+        _ => panic!("unknown sandbox: {name}"),
     }
 }
 
@@ -319,6 +354,13 @@ fn perform(action: &Action) -> Result<(), WorkerFault> {
             for _ in 0..bytes.div_ceil(line.len()) {
                 let _ = error.write_all(&line);
             }
+        }
+        Action::Escape(folder) => {
+            #[cfg(target_os = "linux")]
+            let told = super::escape::tell(folder);
+            #[cfg(not(target_os = "linux"))]
+            let told = format!("nothing is tried here, with {}", folder.display());
+            return Err(WorkerFault::new(FaultKind::Engine { code: 0 }, told));
         }
         Action::Say => {
             let noise = b"\x1b[2J\x1b]0;title\x07\xff\xfe\0\x00\xc3(\r\n";

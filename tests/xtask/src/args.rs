@@ -58,7 +58,7 @@ options:
   --no-install    only check what is there; name what is missing and stop
   --out FILE      where `picture` goes; supervisor/docs/memory.svg when not given
   --part NAME     what `bench` measures: start, memory, orphans, stop or host; pair, overhead, cold, release, refusal, oom,
-                  estimate or sampling; meetings, oneshot or parallel; may be repeated; all when not given; and only
+                  estimate, sampling or sandbox; meetings, oneshot or parallel; may be repeated; all when not given; and only
                   when it is named python, which fetches and builds packages
   --kills N       how often `soak` kills; 1000 when not given
   --seed S        what `soak` draws from; printed when not given

@@ -31,7 +31,7 @@ const BENCHMARKS: [Benchmark; 3] = [
     },
     Benchmark {
         name: "governor",
-        parts: &["pair", "overhead", "cold", "release", "refusal", "oom", "estimate", "sampling"],
+        parts: &["pair", "overhead", "cold", "release", "refusal", "oom", "estimate", "sampling", "sandbox"],
         // In one Python process, with packages that are fetched and built.
         on_request: &["python"],
         packages: &[WORKERS[0], WORKERS[1], SUPERVISOR, "meetcap-tests"],

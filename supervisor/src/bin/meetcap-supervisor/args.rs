@@ -323,6 +323,9 @@ pub(crate) struct MemoryOptions {
     /// Print what was predicted, taken and given back
     #[arg(long)]
     pub(crate) memory_report: bool,
+    /// Start no work with a worker that is not fully locked in (`doctor` tells how far it is here)
+    #[arg(long)]
+    pub(crate) require_sandbox: bool,
     /// Where to compute: cpu, cuda, metal, vulkan [default: what the worker was built for]
     #[arg(long, value_name = "DEVICE", value_parser = str::parse::<Device>)]
     pub(crate) device: Option<Device>,

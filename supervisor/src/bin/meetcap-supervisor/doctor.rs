@@ -22,7 +22,8 @@ struct Findings {
     warning_threshold: u8,
     critical_threshold: u8,
     workers: Vec<Worker>,
-    sandbox: &'static str,
+    /// How far workers are locked in here: `full`, or what could be told of it.
+    sandbox: String,
     config: Option<String>,
     /// What stands in the way, and what to do about it.
     problems: Vec<String>,
@@ -35,6 +36,8 @@ struct Worker {
     version: Option<String>,
     /// Of the same build as this program.
     fits: bool,
+    /// What it finds when it locks itself in and tries the walls.
+    sandbox: Option<String>,
 }
 
 pub(crate) fn print(loaded: &Loaded, programs: &WorkerPrograms, json: bool) -> ExitCode {
@@ -59,6 +62,7 @@ fn examine(config: &Config, file: Option<&Path>, programs: &WorkerPrograms) -> F
         problems.push("no model fits: memory is used beyond the critical threshold; close other programs".to_owned());
     }
     let workers = [WorkerKind::Stt, WorkerKind::Llm].map(|kind| worker(kind, programs, &mut problems));
+    let sandbox = sandbox(&workers, config.supervisor.require_sandbox, &mut problems);
     Findings {
         ready: problems.is_empty(),
         version: env!("CARGO_PKG_VERSION"),
@@ -67,7 +71,7 @@ fn examine(config: &Config, file: Option<&Path>, programs: &WorkerPrograms) -> F
         warning_threshold: policy.thresholds.warning,
         critical_threshold: policy.thresholds.critical,
         workers: workers.into(),
-        sandbox: "none: this build does not lock its workers in",
+        sandbox,
         config: file.map(|file| file.to_string_lossy().into_owned()),
         problems,
     }
@@ -79,15 +83,11 @@ fn worker(kind: WorkerKind, programs: &WorkerPrograms, problems: &mut Vec<String
         Ok(path) => path,
         Err(error) => {
             problems.push(error.to_string());
-            return Worker { program, path: None, version: None, fits: false };
+            return Worker { program, path: None, version: None, fits: false, sandbox: None };
         }
     };
     // A worker answers this before it does anything else; whatever does not is none.
-    let asked = Command::new(&path).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output();
-    let version = asked.ok().filter(|answer| answer.status.success()).and_then(|answer| {
-        let text = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
-        text.strip_prefix(program).map(|version| version.trim().to_owned())
-    });
+    let version = ask(&path, "--version").and_then(|answer| Some(answer.strip_prefix(program)?.trim().to_owned()));
     let own = meetcap_supervisor::worker_version();
     let fits = version.as_deref() == Some(own.as_str());
     let path = path.display().to_string();
@@ -99,7 +99,32 @@ fn worker(kind: WorkerKind, programs: &WorkerPrograms, problems: &mut Vec<String
         }
         Some(_) => {}
     }
-    Worker { program, path: Some(path), version, fits }
+    let sandbox = if fits { ask(Path::new(&path), "--sandbox") } else { None };
+    Worker { program, path: Some(path), version, fits, sandbox }
+}
+
+/// What a program prints when it is started with this argument alone.
+fn ask(program: &Path, argument: &str) -> Option<String> {
+    let asked = Command::new(program).arg(argument).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let answer = asked.ok().filter(|answer| answer.status.success())?;
+    Some(String::from_utf8_lossy(&answer.stdout).trim().to_owned())
+}
+
+/// The least that holds, of all workers; one that cannot be used says nothing.
+fn sandbox(workers: &[Worker], required: bool, problems: &mut Vec<String>) -> String {
+    let told: Vec<&str> = workers.iter().filter_map(|worker| worker.sandbox.as_deref()).collect();
+    let status = match told.iter().find(|told| **told != "full") {
+        Some(less) => (*less).to_owned(),
+        None if told.is_empty() => "unknown: no worker can be asked".to_owned(),
+        None => "full".to_owned(),
+    };
+    if required && status != "full" {
+        problems.push(format!(
+            "a sandbox is required (require_sandbox), and workers are not fully locked in ({status}); use a system whose \
+             kernel has Landlock and seccomp, or leave require_sandbox out"
+        ));
+    }
+    status
 }
 
 fn lines(findings: &Findings) -> Vec<String> {
@@ -150,7 +175,11 @@ fn lines(findings: &Findings) -> Vec<String> {
         row(head, format!("{}: {verdict}, {version}, {place}", worker.program));
         head = "";
     }
-    row("sandbox", findings.sandbox.to_owned());
+    let walls = match findings.sandbox.as_str() {
+        "full" => "full: a worker opens its model and its recording, and nothing else",
+        less => less,
+    };
+    row("sandbox", walls.to_owned());
     row("config", findings.config.clone().unwrap_or_else(|| "no file; defaults hold".to_owned()));
     if findings.ready {
         row("ready", "yes".to_owned());

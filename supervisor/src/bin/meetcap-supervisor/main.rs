@@ -131,6 +131,7 @@ impl Setup {
             gpu_layers: options.gpu_layers,
             wait_for_memory: options.wait_for_memory,
             memory_report: options.memory_report.then_some(true),
+            require_sandbox: options.require_sandbox.then_some(true),
             ..models
         };
         let loaded = config::load(options.config.as_deref(), arguments)?;
@@ -141,10 +142,6 @@ impl Setup {
     }
 
     fn of(config: Config, force: bool) -> Result<Self, Refusal> {
-        if config.supervisor.require_sandbox {
-            let message = "a sandbox is required (require_sandbox = true), and this build does not lock its workers in";
-            return Err(Refusal::new(ExitCode::Usage, message));
-        }
         let memory = MemoryPolicy { calibration: calibration(), ..MemoryPolicy::from(&config) };
         let supervisor = Supervisor::builder().programs(programs(&config)).memory(memory).build();
         Ok(Self { config, supervisor, force })
@@ -301,7 +298,7 @@ fn programs(config: &Config) -> WorkerPrograms {
     let folder = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf));
     let beside = folder.as_deref().map_or_else(WorkerPrograms::default, WorkerPrograms::beside);
     let (stt, llm) = (config.supervisor.worker_stt.clone(), config.supervisor.worker_llm.clone());
-    WorkerPrograms { stt, llm, ..beside }
+    WorkerPrograms { stt, llm, require_sandbox: config.supervisor.require_sandbox, ..beside }
 }
 
 /// Where measured peaks are kept; nowhere for a user without a home.

@@ -281,7 +281,13 @@ pub(crate) const ROWS: [Row; 34] = [
         section: WIRE,
         what: "A worker that reads, connects, starts or traces what it should not",
         target: "all denied; where the kernel cannot, it is said, and refused on request",
-        tests: &[],
+        tests: &[
+            "sandbox::a_worker_that_was_taken_over_is_denied_every_way_out_by_name",
+            "sandbox::without_walls_the_same_worker_escapes",
+            "sandbox::both_real_workers_are_locked_in_before_and_after_their_work",
+            "sandbox::every_thread_of_a_worker_is_seen_from_outside_to_be_locked_in",
+            "sandbox::where_the_kernel_has_no_landlock_the_run_says_so_and_a_required_sandbox_refuses",
+        ],
         open: "",
     },
     Row {

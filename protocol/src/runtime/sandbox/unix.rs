@@ -1,0 +1,63 @@
+//! Linux and macOS: the steps in their order, and what the probe makes of them.
+
+use std::path::PathBuf;
+
+use super::{Computes, probe};
+use crate::message::SandboxStatus;
+
+/// The largest dump of a core, in bytes. 0 would still start a program that takes dumps, if the system names one; 1 is
+/// what the kernel takes as "no dump at all, not even to a program" (core(5)).
+const NO_DUMP: libc::rlim_t = 1;
+
+pub(super) fn enter(readable: &[PathBuf], computes: Computes) -> SandboxStatus {
+    let mut steps = vec![no_core_dump()];
+    #[cfg(target_os = "linux")]
+    steps.extend([no_new_privileges(), super::paths::restrict(readable, computes), restrict_calls(computes)]);
+    #[cfg(target_os = "macos")]
+    steps.push(super::seatbelt::restrict(readable, computes));
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    steps.push(Err(format!("nothing is known of this system that would keep {} files apart", readable.len())));
+    status(steps.into_iter().filter_map(Result::err).collect(), computes)
+}
+
+pub(super) fn try_walls(computes: Computes) -> SandboxStatus {
+    status(Vec::new(), computes)
+}
+
+/// `failed`: steps that could not be done. What counts is what can still be done after them.
+fn status(failed: Vec<String>, computes: Computes) -> SandboxStatus {
+    let attempts = probe::attempts(computes);
+    let possible: Vec<&str> = attempts.iter().filter(|attempt| !attempt.denied).map(|attempt| attempt.what).collect();
+    if possible.is_empty() {
+        return SandboxStatus::Full;
+    }
+    let can = format!("a worker could still {}", possible.join(", "));
+    let why = failed.into_iter().chain([can]).collect::<Vec<_>>().join("; ");
+    if possible.len() == attempts.len() { SandboxStatus::None { why } } else { SandboxStatus::Partial { why } }
+}
+
+/// Needed by both that follow, for whoever is not root.
+#[cfg(target_os = "linux")]
+fn no_new_privileges() -> Result<(), String> {
+    // SAFETY: sets an attribute of this thread from integers; touches no memory of ours.
+    let set = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    if set == 0 { Ok(()) } else { Err(format!("no_new_privs: {}", std::io::Error::last_os_error())) }
+}
+
+/// What was said in a meeting, and the weights, are in the worker's memory.
+fn no_core_dump() -> Result<(), String> {
+    let limit = libc::rlimit { rlim_cur: NO_DUMP, rlim_max: NO_DUMP };
+    // SAFETY: reads the struct, which lives through the call.
+    let set = unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) };
+    if set == 0 { Ok(()) } else { Err(format!("core dumps: {}", std::io::Error::last_os_error())) }
+}
+
+#[cfg(target_os = "linux")]
+fn restrict_calls(computes: Computes) -> Result<(), String> {
+    let filters = super::calls::filters(computes, std::process::id()).map_err(|error| format!("seccomp: {error}"))?;
+    // The first two let the call through that puts the next in place.
+    for filter in &filters {
+        seccompiler::apply_filter(filter).map_err(|error| format!("seccomp: {error}"))?;
+    }
+    Ok(())
+}
