@@ -1,5 +1,5 @@
 //! How a worker stands to the machine's memory: the first to be taken when there is none left, and quick to give
-//! back what it has freed. Both are for the first lines of `main`. Nothing here can fail in a way that matters: a
+//! back what it has freed, but for the time of a load. Nothing here can fail in a way that matters: a
 //! system that does not offer it, or does not allow it, leaves the worker as it was.
 
 /// What a worker has on top of its own badness when the kernel looks for a victim, out of 1000. It makes up for a
@@ -7,7 +7,7 @@
 #[cfg(any(target_os = "linux", test))]
 const OOM_SCORE: i32 = 300;
 
-/// Asks for both.
+/// For the first lines of `main`.
 pub(super) fn prepare() {
     be_taken_first();
     give_back_at_once();
@@ -32,6 +32,26 @@ fn raised(current: &str) -> Option<i32> {
     (current < OOM_SCORE).then_some(OOM_SCORE)
 }
 
+/// Runs a load of a model. llama.cpp takes and frees a block for every tensor that it lays out anew: as mappings of their
+/// own, each touched for the first time, those cost a third of the whole load. So blocks come from the heap meanwhile, and
+/// what is free of it is given back afterwards.
+pub(super) fn while_loading<T>(load: impl FnOnce() -> T) -> T {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        /// The most that glibc allows.
+        const MAPPED_FROM: libc::c_int = 32 << 20;
+        const KEPT_ON_TOP: libc::c_int = 64 << 20;
+        set_thresholds(MAPPED_FROM, KEPT_ON_TOP);
+        let loaded = load();
+        give_back_at_once();
+        // SAFETY: gives back free pages; takes the allocator's own locks.
+        unsafe { libc::malloc_trim(0) };
+        loaded
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    load()
+}
+
 /// glibc learns from the first large block that is freed to take such blocks from the heap, where they stay, and
 /// where the next ones do not quite fit: whisper.cpp's later windows peaked 8 to 50 % above the first. Fixed
 /// thresholds keep every large block a mapping of its own. They are above what the engines allocate for every
@@ -41,11 +61,17 @@ fn give_back_at_once() {
     {
         const MAPPED_FROM: libc::c_int = 512 << 10;
         const KEPT_ON_TOP: libc::c_int = 4 << 20;
-        // SAFETY: sets two numbers of the allocator, which takes its own lock for it.
-        unsafe {
-            libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_ON_TOP);
-        }
+        set_thresholds(MAPPED_FROM, KEPT_ON_TOP);
+    }
+}
+
+/// In bytes: from where on a block is a mapping of its own, and how much may stay free at the top of the heap.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn set_thresholds(mapped_from: libc::c_int, kept_on_top: libc::c_int) {
+    // SAFETY: sets two numbers of the allocator, which takes its own lock for it.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, mapped_from);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, kept_on_top);
     }
 }
 
