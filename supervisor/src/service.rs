@@ -459,12 +459,15 @@ pub struct LlmService {
     threads: u16,
     setup: Option<LlmSetup>,
     cpu_only: bool,
+    /// The worker has read its vocabulary, and counted nothing yet.
+    only_read: bool,
 }
 
 impl LlmService {
     /// A worker may read this model and nothing else.
     pub fn new(host: Host, model: Model, threads: u16) -> Self {
-        Self { slot: Slot::new(host, model), threads: useful_threads(threads), setup: None, cpu_only: false }
+        let slot = Slot::new(host, model);
+        Self { slot, threads: useful_threads(threads), setup: None, cpu_only: false, only_read: false }
     }
 
     /// Starts the worker and lets it wait, without a model, for its [plan](Self::plan).
@@ -474,6 +477,16 @@ impl LlmService {
     pub async fn start(&mut self) -> Result<(), JobError> {
         let worker = self.slot.connect(vec![self.slot.model.path.clone()]).await?;
         self.slot.holding = Holding::Connected(worker);
+        Ok(())
+    }
+
+    /// Lets the worker read the model's vocabulary, so that its [plan](Self::plan) need not.
+    ///
+    /// # Errors
+    /// How the worker ended.
+    pub(crate) async fn read_vocabulary(&mut self) -> Result<(), JobError> {
+        self.plan(String::new(), Vec::new(), Vec::new()).await?;
+        self.only_read = true;
         Ok(())
     }
 
@@ -493,6 +506,7 @@ impl LlmService {
         notes: Vec<Spoken>,
         lines: Vec<Spoken>,
     ) -> Result<LlmCount, JobError> {
+        self.only_read = false;
         let model = self.slot.model.path.clone();
         let request = LlmPlanRequest::Count { model: WirePath::from(model.as_path()), instructions, notes, lines };
         match self.slot.plan(request, vec![model]).await? {
@@ -516,7 +530,7 @@ impl LlmService {
 
     /// Whether there is a worker that has counted, with or without the model in memory.
     pub(crate) fn has_counted(&self) -> bool {
-        matches!(self.slot.holding, Holding::Planned(_)) || self.slot.is_loaded()
+        matches!(self.slot.holding, Holding::Planned(_)) && !self.only_read || self.slot.is_loaded()
     }
 
     /// Leaves the GPU alone from the next load on.

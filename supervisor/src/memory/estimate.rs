@@ -272,6 +272,11 @@ pub fn llm_need_sized(shape: &LlmShape, setup: &LlmSetup, on_gpu: bool, size: &L
     assemble(shape, setup, split, Placed { weights, context, compute: (host + work, gpu) })
 }
 
+/// What a worker takes that has read a summary model's vocabulary and nothing else of it.
+pub(crate) fn vocabulary_need(shape: &LlmShape) -> Bytes {
+    product(&[shape.vocabulary, summary::TOKEN])
+}
+
 /// In the machine's memory, and in the GPU's.
 #[derive(Debug, Clone, Copy)]
 struct Placed {
@@ -284,7 +289,7 @@ fn assemble(shape: &LlmShape, setup: &LlmSetup, split: Split, placed: Placed) ->
     let cells = padded(u64::from(setup.n_ctx));
     let own = summary::PROGRAM
         + product(&[shape.layers.len() as u64, summary::LAYER.0])
-        + product(&[shape.vocabulary, summary::TOKEN])
+        + vocabulary_need(shape)
         + product(&[cells, summary::CELL]);
     let (host, gpu) = if split == Split::Cpu { (own, Bytes(0)) } else { (own + GPU_HOST, GPU_OWN) };
     // Copies are made of what is arranged anew; the rest can stay where it is.

@@ -1,13 +1,19 @@
 //! What is done for the summary while the speech phase is at work: its model's file is fetched into the page cache, and,
-//! where phases may overlap, its worker is started while the speech worker is ending. Neither takes memory that anybody
+//! where phases may overlap, its worker is started and reads its vocabulary while the speech worker is ending. Neither takes memory that anybody
 //! could miss, and neither failing is anybody's concern: what is not done early is done when it is needed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use crate::memory::Bytes;
+use crate::memory::estimate::vocabulary_need;
 use crate::memory::prefetch::Prefetch;
+use crate::models::shape::language_shape;
 use crate::service::LlmService;
+
+/// What the second worker may take while the first still holds its model: with the rest of its process it stays within
+/// what the two may overlap by, 32 MiB.
+const MOST_BESIDE: Bytes = Bytes::mib(16);
 
 /// What can be done beforehand.
 #[derive(Debug)]
@@ -15,6 +21,14 @@ pub(super) struct Early {
     /// To be started early; without a model.
     pub(super) service: Option<LlmService>,
     pub(super) ahead: Ahead,
+}
+
+impl Early {
+    /// Whether the summary's worker may read its vocabulary while the speech worker is ending.
+    pub(super) fn may_read_vocabulary(model: &Path) -> bool {
+        let shape = language_shape(model).ok().flatten();
+        shape.is_some_and(|shape| vocabulary_need(&shape) <= MOST_BESIDE)
+    }
 }
 
 /// A file to be fetched once there is something else to wait for. Clones are one and the same; the fetching ends with

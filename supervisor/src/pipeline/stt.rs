@@ -186,7 +186,11 @@ async fn transcribe(
 /// yet: it is started again when it is needed.
 async fn start_early(successor: Option<LlmService>) -> Option<LlmService> {
     let mut service = successor?;
-    match service.start().await {
+    let started = match service.start().await {
+        Ok(()) if Early::may_read_vocabulary(&service.model().path) => service.read_vocabulary().await,
+        started => started,
+    };
+    match started {
         Ok(()) => Some(service),
         Err(error) => {
             tracing::debug!(%error, "the next worker could not be started early");
