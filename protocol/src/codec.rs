@@ -1,7 +1,8 @@
 //! Frames: a length of four bytes, big endian, then one [`Envelope`]. The only file that names bincode.
 //!
 //! The layout is bincode's `legacy` one (fixed-width little-endian integers), frozen upstream. Both the frame
-//! length and the decoder's own allocations are capped, so that a lying length costs nothing.
+//! length and the decoder's own allocations are capped: a frame from a worker costs its cap and 64 KiB at most beside its
+//! own bytes, whatever it claims. Texts are held to that here, lists where they are declared ([`crate::payload`]).
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -37,8 +38,9 @@ pub enum CodecError {
     Io(#[from] std::io::Error),
 }
 
-fn configuration() -> impl bincode::config::Config {
-    bincode::config::legacy().with_limit::<MAX_TO_WORKER>()
+/// A text's length is believed up to this limit, and memory is there for it before it is read.
+fn configuration<const LIMIT: usize>() -> impl bincode::config::Config {
+    bincode::config::legacy().with_limit::<LIMIT>()
 }
 
 /// The body of a frame, without its length.
@@ -46,7 +48,7 @@ fn configuration() -> impl bincode::config::Config {
 /// # Errors
 /// [`CodecError::FrameTooLong`] over `cap`, [`CodecError::Malformed`] for what cannot be expressed.
 pub fn encode<M: Serialize>(seq: u64, message: &M, cap: usize) -> Result<Vec<u8>, CodecError> {
-    let body = bincode::serde::encode_to_vec(Envelope { seq, message }, configuration())
+    let body = bincode::serde::encode_to_vec(Envelope { seq, message }, configuration::<MAX_TO_WORKER>())
         .map_err(|error| CodecError::Malformed { detail: error.to_string() })?;
     if body.len() > cap {
         return Err(CodecError::FrameTooLong { len: body.len(), cap });
@@ -62,8 +64,13 @@ pub fn decode<M>(body: &[u8], expected: u64) -> Result<M, CodecError>
 where
     Envelope<M>: serde::de::DeserializeOwned,
 {
-    let (envelope, used) = bincode::serde::decode_from_slice::<Envelope<M>, _>(body, configuration())
-        .map_err(|error| CodecError::Malformed { detail: describe(&error) })?;
+    // Every frame of a worker is of the first kind.
+    let decoded = if body.len() <= MAX_FROM_WORKER {
+        bincode::serde::decode_from_slice::<Envelope<M>, _>(body, configuration::<MAX_FROM_WORKER>())
+    } else {
+        bincode::serde::decode_from_slice(body, configuration::<MAX_TO_WORKER>())
+    };
+    let (envelope, used) = decoded.map_err(|error| CodecError::Malformed { detail: describe(&error) })?;
     if used != body.len() {
         return Err(CodecError::TrailingBytes { extra: body.len() - used });
     }

@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use meetcap_protocol::payload::Role;
 use meetcap_protocol::payload::llm::{
-    Llm, LlmCount, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmPlanReport, LlmPlanRequest, LlmSetup, LlmSize,
+    Llm, LlmCount, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmPlanReport, LlmPlanRequest, LlmSetup, LlmSize, MOST_LINES,
+    MOST_NOTES,
 };
 use meetcap_protocol::payload::stt::{Stt, SttItem, SttJob, SttLoad, SttOutput};
 use meetcap_protocol::{LoadReport, SandboxStatus, Spoken, WirePath};
@@ -499,7 +500,7 @@ impl LlmService {
     /// counted already and has not loaded yet.
     ///
     /// # Errors
-    /// How the worker ended.
+    /// More lines than an answer can count; how the worker ended.
     pub async fn plan(
         &mut self,
         instructions: String,
@@ -507,6 +508,15 @@ impl LlmService {
         lines: Vec<Spoken>,
     ) -> Result<LlmCount, JobError> {
         self.only_read = false;
+        if notes.len() > MOST_NOTES || lines.len() > MOST_LINES {
+            let detail = format!(
+                "{} lines of transcript and {} of notes are more than can be counted ({MOST_LINES} and {MOST_NOTES}); \
+                 summarize it in parts",
+                lines.len(),
+                notes.len()
+            );
+            return Err(JobError::Summary { detail });
+        }
         let model = self.slot.model.path.clone();
         let request = LlmPlanRequest::Count { model: WirePath::from(model.as_path()), instructions, notes, lines };
         match self.slot.plan(request, vec![model]).await? {

@@ -2,9 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Role, Spoken};
+use super::{Role, Spoken, list};
 use crate::message::WirePath;
 use crate::preamble::WorkerKind;
+
+/// Lines that are counted at most, of notes and of a transcript: in a day a line for every half second. Together they
+/// take a frame's cap ([`crate::codec::MAX_FROM_WORKER`]).
+pub const MOST_NOTES: usize = 1 << 16;
+pub const MOST_LINES: usize = 3 << 16;
+/// Set-ups that are sized at once at most.
+pub const MOST_SETUPS: usize = 1024;
 
 /// The summary phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +48,7 @@ pub enum LlmPlanRequest {
 pub enum LlmPlanReport {
     Counted(LlmCount),
     /// In the order of the set-ups.
-    Sized(Vec<LlmSize>),
+    Sized(#[serde(deserialize_with = "list::at_most::<MOST_SETUPS, _, _>")] Vec<LlmSize>),
 }
 
 /// What was counted, in tokens.
@@ -57,8 +64,10 @@ pub struct LlmCount {
     /// Chat template and instructions, without any line.
     pub overhead: u32,
     /// Per line of the notes, its newline included; 0 where the template drops them.
+    #[serde(deserialize_with = "list::at_most::<MOST_NOTES, _, _>")]
     pub notes: Vec<u32>,
     /// Per line, its newline included.
+    #[serde(deserialize_with = "list::at_most::<MOST_LINES, _, _>")]
     pub lines: Vec<u32>,
 }
 

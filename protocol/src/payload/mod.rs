@@ -1,5 +1,6 @@
 //! What each phase asks and answers.
 
+mod list;
 pub mod llm;
 pub mod stt;
 

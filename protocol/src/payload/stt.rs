@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Role, Spoken};
+use super::{Role, Spoken, list};
 use crate::message::WirePath;
 use crate::preamble::WorkerKind;
 
@@ -16,6 +16,9 @@ pub const MAX_WINDOW: Duration = Duration::from_secs(300);
 
 /// Version of the rule that cuts windows. Two transcripts made with different rules do not fit together.
 pub const WINDOW_RULE: u32 = 3;
+
+/// Words of one segment at most; what is said in the half minute of one has some hundred.
+pub const MOST_WORDS: usize = 1024;
 
 /// The speech-to-text phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +127,7 @@ pub struct Segment {
     /// Speech was found and this is what the model made of it, after every try, without being sure.
     pub suspect: bool,
     /// In order and within the segment; none unless asked for.
+    #[serde(deserialize_with = "list::at_most::<MOST_WORDS, _, _>")]
     pub words: Vec<Word>,
 }
 

@@ -8,6 +8,8 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use meetcap_protocol::payload::llm::MOST_NOTES;
+
 use crate::output::text::one_line;
 
 /// What somebody writes during a meeting is a few pages.
@@ -92,7 +94,11 @@ fn read(path: &Path) -> Notes {
         return trouble("it is not UTF-8 text".to_owned());
     };
     let lines = text.trim_start_matches('\u{feff}').lines().map(one_line).filter(|line| !line.is_empty());
-    Notes { lines: lines.collect(), trouble: None }
+    let lines: Vec<String> = lines.collect();
+    if lines.len() > MOST_NOTES {
+        return trouble(format!("notes of more than {MOST_NOTES} lines are too long; shorten them"));
+    }
+    Notes { lines, trouble: None }
 }
 
 #[cfg(test)]
@@ -145,7 +151,8 @@ mod tests {
         let long = "x".repeat(usize::try_from(MOST_BYTES).expect("small") + 1);
         let folder = folder(&[("long.notes.md", &long)]);
         std::fs::write(folder.path().join("odd.notes.md"), b"\xff\xfe").expect("it can be written");
-        for (stem, why) in [("long", "too long"), ("odd", "UTF-8")] {
+        std::fs::write(folder.path().join("many.notes.md"), "x\n".repeat(MOST_NOTES + 1)).expect("it can be written");
+        for (stem, why) in [("long", "too long"), ("odd", "UTF-8"), ("many", "lines are too long")] {
             let notes = beside(&folder.path().join(format!("{stem}.wav")), OsStr::new(stem));
             let trouble = notes.trouble.expect("it is told");
             assert!(notes.lines.is_empty() && trouble.contains(why), "{trouble}");
