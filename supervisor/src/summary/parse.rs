@@ -20,9 +20,10 @@ pub fn parse(answer: &str) -> Summary {
     let answer = without_controls(&without_thoughts(answer));
     let lines: Vec<&str> = answer.lines().collect();
     let mut reader = Reader::default();
+    let end = lines.iter().rposition(|line| !is_decoration(line) && !line.trim().is_empty());
     for (i, line) in lines.iter().enumerate() {
         let next = lines.get(i + 1).copied().unwrap_or_default();
-        let last = lines[i + 1..].iter().all(|l| is_decoration(l) || l.trim().is_empty());
+        let last = end.is_none_or(|end| end <= i);
         // A table's head says what the columns are; the rows speak for themselves.
         if is_decoration(line) || (line.contains('|') && is_table_rule(next)) || (last && is_farewell(line)) {
             continue;
@@ -256,20 +257,40 @@ fn without_controls(answer: &str) -> String {
 fn without_thoughts(answer: &str) -> String {
     let mut text = answer.to_owned();
     for (start, end) in [("<think>", "</think>"), ("<thinking>", "</thinking>")] {
-        loop {
-            // Offsets stay the same: only ASCII letters change.
-            let lower = text.to_ascii_lowercase();
-            let (from, to) = match (lower.find(start), lower.find(end)) {
-                (None, None) => break,
-                (Some(from), None) => (from, text.len()),
-                (None, Some(to)) => (0, to + end.len()),
-                (Some(from), Some(to)) if to < from => (0, to + end.len()),
-                (Some(from), Some(to)) => (from, to + end.len()),
-            };
-            text.replace_range(from..to, "");
-        }
+        text = without(&text, start, end);
     }
     text
+}
+
+/// Each mark is looked at once: an answer may be made of nothing else.
+fn without(text: &str, start: &str, end: &str) -> String {
+    // Offsets stay the same: only ASCII letters change.
+    let lower = text.to_ascii_lowercase();
+    let mut starts = lower.match_indices(start).map(|(from, _)| from).peekable();
+    let mut ends = lower.match_indices(end).map(|(to, _)| to).peekable();
+    let (mut out, mut at) = (String::new(), 0);
+    loop {
+        while starts.next_if(|from| *from < at).is_some() {}
+        while ends.next_if(|to| *to < at).is_some() {}
+        match (starts.peek().copied(), ends.peek().copied()) {
+            (None, None) => {
+                out.push_str(&text[at..]);
+                return out;
+            }
+            (Some(from), None) => {
+                out.push_str(&text[at..from]);
+                return out;
+            }
+            (Some(from), Some(to)) if from < to => {
+                out.push_str(&text[at..from]);
+                at = to + end.len();
+            }
+            (_, Some(to)) => {
+                out.clear();
+                at = to + end.len();
+            }
+        }
+    }
 }
 
 /// Code fences, rules, table rules, and the line with the time that stands in our own files.
