@@ -2,10 +2,9 @@
 //! only ever read. Also what reading the worst of files costs.
 #![cfg(unix)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::path::Path;
 
+use meetcap_fuzz_targets::meter;
 use meetcap_supervisor::config::{Arguments, ConfigError, LARGEST_FILE, LARGEST_TREE, resolve};
 use meetcap_tests::room::{Room, names};
 use meetcap_tests::run::{Finished, Invocation};
@@ -337,42 +336,9 @@ fn help_has_examples_and_what_is_not_built_is_not_there() {
     }
 }
 
-/// Counts what the thread that asks holds.
-struct Counting;
-
-thread_local! {
-    static NOW: Cell<usize> = const { Cell::new(0) };
-    static PEAK: Cell<usize> = const { Cell::new(0) };
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: every call goes to the system's allocator with what it came with; counting in cells that are made without
-// allocation and need no destructor changes nothing about the memory.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.get().wrapping_add(layout.size());
-        NOW.set(now);
-        PEAK.set(PEAK.get().max(now));
-        // SAFETY: the caller promises what the system's allocator asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.set(NOW.get().wrapping_sub(layout.size()));
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 /// Bytes that resolving this file takes at most, and what comes of it.
 fn peak(text: &str) -> (usize, Result<(), ConfigError>) {
-    // What other threads allocated may be freed here, so both start anew.
-    NOW.set(0);
-    PEAK.set(0);
-    let result = resolve(Some((Path::new("/c.toml"), text)), |_| None, Arguments::default()).map(drop);
-    (PEAK.get(), result)
+    meter::peak(|| resolve(Some((Path::new("/c.toml"), text)), |_| None, Arguments::default()).map(drop))
 }
 
 #[test]

@@ -1,0 +1,7 @@
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = (meetcap_fuzz_targets::named("silero").expect("a target").read)(bytes);
+});
