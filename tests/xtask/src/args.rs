@@ -37,7 +37,16 @@ pub(crate) enum Command {
         hours: u64,
         seed: Option<u64>,
     },
+    /// Every target when none is named.
+    Fuzz {
+        install: Install,
+        seconds: u64,
+        targets: Vec<String>,
+    },
 }
+
+/// How long a target is fed when nobody says.
+const FUZZ_SECONDS: u64 = 60;
 
 pub(crate) const USAGE: &str = "\
 Set-up, demo, checks, measurements and a picture for meetcap-supervisor.
@@ -52,6 +61,7 @@ commands:
   bench    measure processes, memory, quality and speed; write supervisor/docs/results and the page (Linux only)
   criteria write supervisor/docs/specification.md from the results
   soak     kill and resume real runs, compare each with an undisturbed one; or one long recording (Linux only)
+  fuzz     feed every reader of strangers' bytes with made-up ones, guided by coverage where that can be built
   help     this text
 
 options:
@@ -66,11 +76,15 @@ options:
   --only K        the one round that `soak` repeats; goes with --seed
   --recording     `soak` listens to one long recording instead, and kills nothing
   --hours H       how long that is; 8 when not given
+  --seconds N     how long `fuzz` feeds each target; 60 when not given
+  --target NAME   what `fuzz` feeds: frames, gguf, whisper, journal, configuration, rpc, silero, transcript, ledger,
+                  answers or preamble; may be repeated; all when not given
 
 examples:
   cargo xtask demo                  from a fresh clone to a transcript and a summary
   cargo xtask test                  what CI runs
   cargo xtask setup --no-install    is this machine ready?
+  cargo xtask fuzz --seconds 600 --target frames --target gguf
 ";
 
 /// Everything behind the word, as it was given.
@@ -85,6 +99,8 @@ struct Given {
     minutes: Option<u64>,
     recording: bool,
     hours: Option<u64>,
+    seconds: Option<u64>,
+    targets: Vec<String>,
 }
 
 impl Given {
@@ -109,6 +125,8 @@ impl Given {
             ("--minutes", self.minutes.is_some(), "soak"),
             ("--recording", self.recording, "soak"),
             ("--hours", self.hours.is_some(), "soak"),
+            ("--seconds", self.seconds.is_some(), "fuzz"),
+            ("--target", !self.targets.is_empty(), "fuzz"),
         ];
         given.into_iter().find(|(_, is_given, of)| *is_given && *of != word).map(|(name, _, _)| name)
     }
@@ -130,6 +148,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
             "--minutes" => given.minutes = Some(number(&value()?)?),
             "--recording" => given.recording = true,
             "--hours" => given.hours = Some(number(&value()?)?),
+            "--seconds" => given.seconds = Some(number(&value()?)?),
+            "--target" => given.targets.push(value()?),
             "-h" | "--help" => return Ok(Command::Help),
             flag if flag.starts_with('-') => return Err(format!("unknown option `{flag}`")),
             _ if word.is_some() => return Err(format!("one command at a time: `{argument}` is one too many")),
@@ -164,6 +184,7 @@ fn command(word: &str, given: Given) -> Result<Command, String> {
             let Given { seed, only, minutes, .. } = given;
             Ok(Command::Soak { install, options: SoakOptions { kills, seed, only, minutes } })
         }
+        "fuzz" => Ok(Command::Fuzz { install, seconds: given.seconds.unwrap_or(FUZZ_SECONDS), targets: given.targets }),
         other => Err(format!("unknown command `{other}`")),
     }
 }
@@ -237,6 +258,17 @@ mod tests {
         assert_eq!(parsed("bench --part pair"), bench(&["pair"]));
         assert!(parsed("bench --part pare").is_err_and(|why| why.contains("`pare`")));
         assert_eq!(parsed("criteria"), Ok(Command::Criteria));
+    }
+
+    #[test]
+    fn fuzzing_takes_seconds_and_targets() {
+        let fuzz = |seconds, targets: &[&str]| {
+            let targets = targets.iter().map(|&target| target.to_owned()).collect();
+            Ok(Command::Fuzz { install: Install::Allowed, seconds, targets })
+        };
+        assert_eq!(parsed("fuzz"), fuzz(60, &[]));
+        assert_eq!(parsed("fuzz --seconds 5 --target frames --target rpc"), fuzz(5, &["frames", "rpc"]));
+        assert!(parsed("test --seconds 5").is_err_and(|why| why.contains("`--seconds`")));
     }
 
     #[test]

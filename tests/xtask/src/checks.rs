@@ -7,6 +7,8 @@
 //! features over one command: the workers would get tokio, and the engines' build scripts would get differently
 //! configured helpers and build the engines a second time.
 
+mod supply;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -19,6 +21,23 @@ use crate::workspace::Workspace;
 
 /// `Ok` with a note for the summary, which may be empty, or why it failed.
 type Verdict = Result<String, String>;
+
+enum Outcome {
+    Passed(String),
+    Failed(String),
+    /// What it needs is not on this machine, and nothing that is shipped depends on it.
+    Skipped(String),
+    NotRun,
+}
+
+impl From<Verdict> for Outcome {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Ok(note) => Self::Passed(note),
+            Err(why) => Self::Failed(why),
+        }
+    }
+}
 
 struct Context {
     workspace: Workspace,
@@ -38,15 +57,15 @@ enum Kind {
 struct Check {
     name: String,
     kind: Kind,
-    run: Box<dyn Fn(&mut Context) -> Verdict>,
+    run: Box<dyn Fn(&mut Context) -> Outcome>,
 }
 
-fn check(name: impl Into<String>, kind: Kind, run: impl Fn(&mut Context) -> Verdict + 'static) -> Check {
-    Check { name: name.into(), kind, run: Box::new(run) }
+fn check<V: Into<Outcome>>(name: impl Into<String>, kind: Kind, run: impl Fn(&mut Context) -> V + 'static) -> Check {
+    Check { name: name.into(), kind, run: Box::new(move |context| run(context).into()) }
 }
 
 fn all_checks() -> Vec<Check> {
-    let mut checks = vec![check("format", Kind::Anytime, |context| cargo(context, "fmt --all --check"))];
+    let mut checks = vec![check("format", Kind::Anytime, format)];
     for program in [WORKERS[0], WORKERS[1], SUPERVISOR] {
         checks.push(check(format!("build {program}"), Kind::Build, move |context| build_shipped(context, program)));
     }
@@ -65,6 +84,8 @@ fn all_checks() -> Vec<Check> {
         lint(context, "-p meetcap-supervisor --lib --no-default-features")
     }));
     checks.push(check("who depends on what", Kind::Anytime, dependencies));
+    checks.push(check("licences and origins of dependencies", Kind::Anytime, supply::licences));
+    checks.push(check("known vulnerabilities of dependencies", Kind::Anytime, supply::vulnerabilities));
     checks.push(check("no tokio in the workers", Kind::NeedsBuilds, tokio_in_programs));
     checks.push(check("the codec is one file", Kind::Anytime, codec));
     checks.push(check("top-level folders", Kind::Anytime, folders));
@@ -93,12 +114,6 @@ pub(crate) fn run_all(workspace: Workspace) -> Result<ExitCode, String> {
     Ok(report(&results))
 }
 
-enum Outcome {
-    Passed(String),
-    Failed(String),
-    NotRun,
-}
-
 struct Done {
     name: String,
     outcome: Outcome,
@@ -116,15 +131,13 @@ fn run(checks: Vec<Check>, context: &mut Context) -> Vec<Done> {
             println!("-- not run: a build failed");
             Outcome::NotRun
         } else {
-            match (check.run)(context) {
-                Ok(note) => Outcome::Passed(note),
-                Err(why) => Outcome::Failed(why),
-            }
+            (check.run)(context)
         };
         let took = start.elapsed();
         match &outcome {
             Outcome::Passed(_) => println!("-- passed in {:.1} s", took.as_secs_f64()),
             Outcome::Failed(why) => println!("-- FAILED in {:.1} s: {why}", took.as_secs_f64()),
+            Outcome::Skipped(why) => println!("-- skipped: {why}"),
             Outcome::NotRun => {}
         }
         built &= check.kind != Kind::Build || matches!(outcome, Outcome::Passed(_));
@@ -139,6 +152,7 @@ fn report(results: &[Done]) -> ExitCode {
         let (word, note) = match &done.outcome {
             Outcome::Passed(note) => ("ok", note.as_str()),
             Outcome::Failed(why) => ("FAILED", why.as_str()),
+            Outcome::Skipped(why) => ("skipped", why.as_str()),
             Outcome::NotRun => ("not run", ""),
         };
         let line = format!("{word:>8} {:>7.1} s  {:<46} {note}", done.took.as_secs_f64(), done.name);
@@ -146,7 +160,7 @@ fn report(results: &[Done]) -> ExitCode {
     }
     println!("{:>8} {:>7.1} s", "", results.iter().map(|done| done.took).sum::<Duration>().as_secs_f64());
     println!("{}", totals(results));
-    let clean = results.iter().all(|done| matches!(done.outcome, Outcome::Passed(_)));
+    let clean = results.iter().all(|done| matches!(done.outcome, Outcome::Passed(_) | Outcome::Skipped(_)));
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -155,11 +169,22 @@ fn totals(results: &[Done]) -> String {
     let passed = count(|outcome| matches!(outcome, Outcome::Passed(_)));
     let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
     let mut line = format!("xtask: {passed} passed, {failed} failed");
-    let not_run = results.len() - passed - failed;
-    if not_run > 0 {
-        line.push_str(&format!(", {not_run} not run"));
+    for (wanted, word) in [
+        ((|outcome| matches!(outcome, Outcome::Skipped(_))) as fn(&Outcome) -> bool, "skipped"),
+        (|outcome| matches!(outcome, Outcome::NotRun), "not run"),
+    ] {
+        let number = count(wanted);
+        if number > 0 {
+            line.push_str(&format!(", {number} {word}"));
+        }
     }
     line
+}
+
+/// The fuzzing project is no member of the workspace.
+fn format(context: &mut Context) -> Verdict {
+    cargo(context, "fmt --all --check")?;
+    cargo(context, "fmt --check --manifest-path tests/fuzz/Cargo.toml")
 }
 
 fn cargo(context: &Context, words: &str) -> Verdict {
@@ -277,11 +302,19 @@ mod tests {
     }
 
     fn passes(kind: Kind) -> Check {
-        check("passes", kind, |_| Ok(String::new()))
+        check("passes", kind, |_| Verdict::Ok(String::new()))
     }
 
     fn fails(kind: Kind) -> Check {
-        check("fails", kind, |_| Err("no".to_owned()))
+        check("fails", kind, |_| Verdict::Err("no".to_owned()))
+    }
+
+    #[test]
+    fn what_is_skipped_is_told_and_fails_nothing() {
+        let skipped = check("skipped", Kind::Anytime, |_| Outcome::Skipped("no tool".to_owned()));
+        let results = run(vec![skipped, passes(Kind::Build)], &mut context());
+        assert_eq!(totals(&results), "xtask: 1 passed, 0 failed, 1 skipped");
+        assert_eq!(report(&results), ExitCode::SUCCESS);
     }
 
     #[test]

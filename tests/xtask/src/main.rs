@@ -6,6 +6,7 @@
 //!     ├──► demo   build the three programs, run the bundled recording, judge what comes out
 //!     ├──► picture   run what is built, measure its memory from outside, draw it
 //!     ├──► bench     measure processes and memory, write the results ──► criteria   the specification's page from all results
+//!     ├──► fuzz      feed readers of strangers' bytes with made-up ones, guided by coverage
 //!     ├──► soak      kill and resume real runs, compare with an undisturbed one; or listen to a long recording
 //!     └──► test   every check, one after the other; the last line counts them
 //! ```
@@ -20,6 +21,7 @@ mod chart;
 mod checks;
 mod criteria;
 mod demo;
+mod fuzz;
 mod json;
 mod ledger;
 mod leftovers;
@@ -89,6 +91,10 @@ fn execute(command: Command) -> Result<ExitCode, String> {
         Command::SoakRecording { install, hours, seed } => {
             setup::ensure(tools::FOR_CHECKS, install)?;
             bench::long_recording(&Workspace::find()?, hours, seed)
+        }
+        Command::Fuzz { install, seconds, targets } => {
+            setup::ensure(&[tools::Tool::CxxCompiler], install)?;
+            fuzz::run(&Workspace::find()?, seconds, &targets)
         }
         Command::Test(install) => {
             setup::ensure(tools::FOR_CHECKS, install)?;

@@ -1,9 +1,9 @@
 //! Running another program: what is run is printed first, and a failure says what failed.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// A program about to be run.
 #[derive(Debug)]
@@ -80,12 +80,27 @@ impl Step {
     }
 
     /// Shows stdout line by line and hands each line to `watch`; the status is the caller's to judge.
-    pub(crate) fn tee(mut self, mut watch: impl FnMut(&str)) -> Result<Result<(), String>, String> {
+    pub(crate) fn tee(mut self, watch: impl FnMut(&str)) -> Result<Result<(), String>, String> {
+        self.command.stdout(Stdio::piped());
+        self.watched(watch, |child| child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read>))
+    }
+
+    /// The same with stderr.
+    pub(crate) fn tee_stderr(mut self, watch: impl FnMut(&str)) -> Result<Result<(), String>, String> {
+        self.command.stderr(Stdio::piped());
+        self.watched(watch, |child| child.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read>))
+    }
+
+    fn watched(
+        mut self,
+        mut watch: impl FnMut(&str),
+        stream: fn(&mut Child) -> Option<Box<dyn Read>>,
+    ) -> Result<Result<(), String>, String> {
         println!("$ {}", self.line);
-        let child = self.command.stdout(Stdio::piped()).spawn();
+        let child = self.command.spawn();
         let mut child = child.map_err(|cause| format!("`{}` could not be started: {cause}", self.line))?;
-        if let Some(stdout) = child.stdout.take() {
-            for line in BufReader::new(stdout).split(b'\n') {
+        if let Some(stream) = stream(&mut child) {
+            for line in BufReader::new(stream).split(b'\n') {
                 let line = line.map_err(|cause| format!("what `{}` says could not be read: {cause}", self.line))?;
                 let line = String::from_utf8_lossy(&line);
                 println!("{line}");
@@ -153,6 +168,9 @@ mod tests {
     fn a_failing_program_is_a_failure_that_names_it() {
         let ran = Step::new("sh").args(["-c", "echo seen; exit 3"]).tee(|line| assert_eq!(line, "seen"));
         assert!(ran.is_ok_and(|judged| judged.is_err_and(|why| why.contains("sh -c") && why.contains('3'))));
+        let mut seen = String::new();
+        let ran = Step::new("sh").args(["-c", "echo out; echo err >&2"]).tee_stderr(|line| seen.push_str(line));
+        assert!(ran.is_ok_and(|judged| judged.is_ok()) && seen == "err", "{seen}");
     }
 
     #[cfg(unix)]
