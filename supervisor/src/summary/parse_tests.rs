@@ -85,6 +85,15 @@ fn sections_that_say_nothing_are_empty() {
     assert!(parse("<think>all thought and no answer").is_empty());
 }
 
+/// Each took time by its square once: this test would not end.
+#[test]
+fn an_answer_of_nothing_but_marks_or_empty_lines_is_read_at_once() {
+    for mark in ["<think></think>", "<think>", "</think>", "</thinking><thinking>", "\n", "---\n", "```\n"] {
+        assert!(parse(&mark.repeat(200_000)).is_empty(), "{mark}");
+    }
+    assert_eq!(parse(&format!("{}We met.", "<think>hm</think>\n".repeat(200_000))).summary, "We met.");
+}
+
 #[test]
 fn forms_that_were_not_filled_in_are_empty() {
     let answer = "## Meeting Title\n[Meeting Title]\n## Summary\nNone provided.\n## Participants\n- [Name]\n- <Name 2>\n\

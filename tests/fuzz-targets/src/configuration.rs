@@ -94,6 +94,6 @@ const SAMPLES: [&str; 4] = [
      device = \"cpu\"\ngpu_layers = 0\nmodels_dir = \"models\"\nworker_stt = '/opt/stt'\nworker_llm = '/opt/llm'\n\
      wait_for_memory = \"90s\"\nrequire_sandbox = false\n\n[supervisor.fallback]\n\"whisper-large-v3\" = \"whisper-small\"\n\
      \"whisper-small\" = false\n",
-    "[memory]\nwarning_threshold = 60\n\0true\0false\01\0\0yes\0095\0100",
+    "[memory]\nwarning_threshold = 60\n\x00true\x00false\x001\x00\x00yes\x0095\x00100",
     "memory = { warning_threshold = 0x50, critical_threshold = 0b1011010 }\nsupervisor.fallback = { a = 'b', b = 'c' }\n",
 ];

@@ -86,7 +86,7 @@ fn transcript(bytes: &[u8]) -> Verdict {
         let again = json::parse(written.as_bytes()).expect("a transcript is read back");
         assert_eq!(json::render(&again), written, "written otherwise the second time");
     }
-    Verdict::of(parsed.map_err(|error| error.to_string()).ok())
+    Verdict::of(parsed.map_err(|error| error.to_string()).is_ok())
 }
 
 /// All that a transcript is written as.
@@ -148,7 +148,7 @@ fn ledger(bytes: &[u8]) -> Verdict {
         report::memory_lines(ledger);
         report::sparkline(ledger, 60);
     }
-    Verdict::of(read.map_err(|error| error.to_string()).ok())
+    Verdict::of(read.map_err(|error| error.to_string()).is_ok())
 }
 
 /// An account from before there were timelines, and the same with one.

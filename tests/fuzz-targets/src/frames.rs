@@ -34,9 +34,9 @@ fn frames(input: &[u8]) -> Verdict {
     let is_body = choice & BODY != 0;
     match choice % 4 {
         0 => Verdict::of(heard(messages::<FromWorker<Stt>>(bytes, is_body, MAX_FROM_WORKER))),
-        1 => Verdict::of(messages::<FromWorker<Llm>>(bytes, is_body, MAX_FROM_WORKER).pop()),
-        2 => Verdict::of(messages::<ToWorker<Stt>>(bytes, is_body, MAX_TO_WORKER).pop()),
-        _ => Verdict::of(messages::<ToWorker<Llm>>(bytes, is_body, MAX_TO_WORKER).pop()),
+        1 => Verdict::of(!messages::<FromWorker<Llm>>(bytes, is_body, MAX_FROM_WORKER).is_empty()),
+        2 => Verdict::of(!messages::<ToWorker<Stt>>(bytes, is_body, MAX_TO_WORKER).is_empty()),
+        _ => Verdict::of(!messages::<ToWorker<Llm>>(bytes, is_body, MAX_TO_WORKER).is_empty()),
     }
 }
 
@@ -74,7 +74,7 @@ where
 }
 
 /// What becomes of what a speech worker says.
-fn heard(messages: Vec<FromWorker<Stt>>) -> Option<()> {
+fn heard(messages: Vec<FromWorker<Stt>>) -> bool {
     let (mut transcript, mut window) = (Transcript::default(), Window::new(0));
     let is_any = !messages.is_empty();
     for message in messages {
@@ -89,7 +89,7 @@ fn heard(messages: Vec<FromWorker<Stt>>) -> Option<()> {
     json::parse(json::render(&transcript).as_bytes()).expect("a transcript is read back");
     let line = serde_json::to_string(&Record::Window(window)).expect("a record can be written");
     serde_json::from_str::<Record>(&line).expect("a record is read back");
-    is_any.then_some(())
+    is_any
 }
 
 /// The messages of the suite `wire`.
@@ -144,7 +144,7 @@ fn preamble(bytes: &[u8]) -> Verdict {
         assert_eq!(Endpoint::from_line(&endpoint.to_line()).as_ref(), Ok(&endpoint));
         found = Some(());
     }
-    Verdict::of(found)
+    Verdict::of(found.is_some())
 }
 
 fn preamble_seeds(_: &mut Rng) -> Vec<Vec<u8>> {

@@ -46,9 +46,8 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Taken when there is something.
-    fn of<T>(found: Option<T>) -> Self {
-        if found.is_some() { Self::Taken } else { Self::Refused }
+    fn of(is_taken: bool) -> Self {
+        if is_taken { Self::Taken } else { Self::Refused }
     }
 }
 

@@ -77,7 +77,7 @@ fn read(input: &[u8]) -> Verdict {
             is_any |= result.is_some();
         }
     }
-    if is_any { Verdict::Taken } else { Verdict::Refused }
+    Verdict::of(is_any)
 }
 
 async fn answers(input: &[u8]) -> Vec<u8> {
