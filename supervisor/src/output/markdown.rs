@@ -1,10 +1,11 @@
 //! `summary.md`: the summary's eight sections and the transcript. Pure; the time is passed in.
 //!
 //! The eight headings always stand there in the same order, so that scripts can rely on them; no line of the
-//! transcript or of the model can pose as another heading.
+//! transcript, of the model, or of a journal that came from elsewhere can pose as another heading.
 
 use jiff::civil::DateTime;
 
+use super::text::one_line;
 use crate::summary::{ActionItem, Summary};
 
 /// The whole file. `lines` are the transcript's as [`super::text::lines`] gives them; `generated` is the local
@@ -34,17 +35,20 @@ fn section(out: &mut String, heading: &str, content: &str, otherwise: &str) {
 }
 
 fn bullets(items: &[String]) -> String {
-    items.iter().map(|item| format!("- {}", guarded(item))).collect::<Vec<_>>().join("\n")
+    items.iter().map(|item| format!("- {}", guarded(&one_line(item)))).collect::<Vec<_>>().join("\n")
 }
 
 fn action(item: &ActionItem) -> String {
     let mark = if item.done { 'x' } else { ' ' };
-    let [owner, task, due] = [&item.owner, &item.task, &item.due].map(|text| without_tags(text.clone()));
+    let [owner, task, due] = [&item.owner, &item.task, &item.due].map(|text| without_tags(one_line(text)));
     format!("- [{mark}] {owner} — {task} (due: {due})")
 }
 
+/// Lines as Markdown counts them, where a carriage return alone ends one.
 fn prose(text: &str) -> String {
-    text.trim().lines().map(guarded).collect::<Vec<_>>().join("\n")
+    let text: String = text.trim().replace("\r\n", "\n").replace('\r', "\n");
+    let plain = |line: &str| line.chars().filter(|c| *c == '\t' || !c.is_control()).collect::<String>();
+    text.lines().map(|line| guarded(&plain(line))).collect::<Vec<_>>().join("\n")
 }
 
 /// A line that Markdown would read as a heading, a rule or the start of a code block gets a backslash in front of
@@ -128,6 +132,27 @@ mod tests {
             ## Notable Quotes\n\n- \"We ship.\" — Bob\n\n## Meeting Tone\n\nconstructive\n\n---\n\n\
             ## Full Transcript\n\n[Speaker 1]: Hi.\nBye.\n";
         assert_eq!(render(&summary, &["[Speaker 1]: Hi.".into(), "Bye.".into()], at()), expected);
+    }
+
+    #[test]
+    fn what_a_journal_from_elsewhere_holds_makes_no_heading() {
+        for hostile in ["a\n## Summary\nb", "a\r# b", "\r\n## Decisions Made", "\u{1b}[2J\n---\n## c"] {
+            let list = vec![hostile.to_owned()];
+            let item = ActionItem { owner: hostile.into(), task: hostile.into(), due: hostile.into(), done: false };
+            let summary = Summary {
+                title: hostile.into(),
+                summary: hostile.into(),
+                participants: list.clone(),
+                key_points: list.clone(),
+                decisions: list.clone(),
+                actions: vec![item],
+                quotes: list,
+                tone: hostile.into(),
+            };
+            let page = render(&summary, &[], at());
+            let headings = page.split(['\n', '\r']).filter(|line| line.starts_with('#')).count();
+            assert_eq!((headings, page.contains('\u{1b}')), (10, false), "{page}");
+        }
     }
 
     #[test]

@@ -150,7 +150,7 @@ fn records() -> Vec<Record> {
     }
     let model = header().stt;
     let summary = summary::parse(
-        "## Meeting Title\nPlan\n## Summary\nWe plan.\n## Action Items\n- [ ] Ann — do it (due: Monday)",
+        "## Meeting Title\nPlan\n## Summary\nWe plan.\n## Participants\n- Ann\n## Decisions Made\n- go\n## Action Items\n- [ ] Ann — do it (due: Monday)",
     );
     let gist = Gist { title: "Plan".to_owned(), summary: "We plan.".to_owned() };
     vec![
