@@ -84,6 +84,7 @@ fn all_checks() -> Vec<Check> {
         lint(context, "-p meetcap-supervisor --lib --no-default-features")
     }));
     checks.push(check("who depends on what", Kind::Anytime, dependencies));
+    checks.push(check("lock file of the fuzzing project", Kind::Anytime, fuzzing_lock));
     checks.push(check("licences and origins of dependencies", Kind::Anytime, supply::licences));
     checks.push(check("known vulnerabilities of dependencies", Kind::Anytime, supply::vulnerabilities));
     checks.push(check("no tokio in the workers", Kind::NeedsBuilds, tokio_in_programs));
@@ -215,6 +216,12 @@ fn dependencies(context: &mut Context) -> Verdict {
         violations.extend(boundaries::tree_violations(rule, &tree));
     }
     none_of(&violations)
+}
+
+/// It follows the workspace's by hand: `cargo metadata` there brings it up to date.
+fn fuzzing_lock(context: &mut Context) -> Verdict {
+    let words = "metadata --locked --format-version 1 --manifest-path tests/fuzz/Cargo.toml";
+    context.workspace.cargo().words(words).output().map(|_| String::new())
 }
 
 /// The same search has to find tokio in the supervisor, or it would prove nothing about the workers.

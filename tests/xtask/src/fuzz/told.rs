@@ -24,7 +24,7 @@ impl Told {
             let rest = line.split_once(name)?.1.trim_start();
             rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
         };
-        let mut take = |field: &mut u64, name: &str| *field = number(name).unwrap_or(*field);
+        let take = |field: &mut u64, name: &str| *field = number(name).unwrap_or(*field);
         if line.starts_with('#') {
             take(&mut self.places, " cov: ");
             take(&mut self.ways, " ft: ");
