@@ -4,6 +4,8 @@
 //! length and the decoder's own allocations are capped: a frame from a worker costs its cap and 64 KiB at most beside its
 //! own bytes, whatever it claims. Texts are held to that here, lists where they are declared ([`crate::payload`]).
 
+#![forbid(unsafe_code)]
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 

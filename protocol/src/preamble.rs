@@ -11,6 +11,8 @@
 //! 16 32  token
 //! ```
 
+#![forbid(unsafe_code)]
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

@@ -9,6 +9,8 @@
 //! Failures come back as [`DecodeFailure`] or as a null that the caller reads the log for; llama.cpp also
 //! aborts the process on what it holds for impossible.
 
+#![expect(unsafe_code, reason = "llama.cpp is called here and nowhere else")]
+
 use std::ffi::c_void;
 use std::fmt;
 use std::ptr::NonNull;

@@ -3,6 +3,8 @@
 //!
 //! llama.cpp logs sizes, names and metadata, never the text it is given. Nothing here may add any.
 
+#![expect(unsafe_code, reason = "llama.cpp calls back")]
+
 use std::ffi::{CStr, c_char, c_void};
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};

@@ -37,6 +37,7 @@ mod vocabulary;
 
 use std::process::ExitCode;
 
+#[expect(unsafe_code, reason = "the environment is set before there is another thread")]
 fn main() -> ExitCode {
     // ggml would fork a debugger and wait for it before it aborts; the sandbox forbids that, and nobody looks.
     // SAFETY: this is the first statement of `main`, no other thread exists that could read the environment.

@@ -4,6 +4,8 @@
 //! One pass, greedy, without timestamps (they could end it early), without the end of the text, cut at the length.
 //! whisper.cpp then runs its decoder for the prompt and for all tokens but the last, on every run alike.
 
+#![expect(unsafe_code, reason = "whisper.cpp calls back")]
+
 use std::ffi::{c_int, c_void};
 
 use whisper_rs::FullParams;

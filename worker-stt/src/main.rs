@@ -26,6 +26,7 @@ mod words;
 
 use std::process::ExitCode;
 
+#[expect(unsafe_code, reason = "the environment is set before there is another thread")]
 fn main() -> ExitCode {
     // ggml forks a debugger and waits for it before it aborts, unless this is set before it is first used.
     // SAFETY: this is the first statement of the process: no other thread exists that could read or write the

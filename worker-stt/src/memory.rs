@@ -9,6 +9,8 @@
 //!
 //! Where the system promises memory that it does not have, neither happens: the kernel kills the worker.
 
+#![cfg_attr(unix, expect(unsafe_code, reason = "C++ is told what to do when memory runs out"))]
+
 use meetcap_protocol::runtime::last_words;
 use meetcap_protocol::{FaultKind, WorkerFault};
 

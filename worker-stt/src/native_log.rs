@@ -4,6 +4,8 @@
 //!
 //! May not panic: it is called from C.
 
+#![expect(unsafe_code, reason = "whisper.cpp calls back")]
+
 use std::ffi::{CStr, c_char, c_void};
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};

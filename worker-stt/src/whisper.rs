@@ -10,6 +10,8 @@
 //! `AllocationFailed` (most of it by [`crate::memory`]), `BadInput` for an unknown language, `Cancelled`, `Engine` for
 //! the rest. ggml aborts the process on what it holds to be impossible.
 
+#![expect(unsafe_code, reason = "whisper.cpp is called here, and calls back")]
+
 use std::borrow::Cow;
 use std::ffi::{c_int, c_void};
 use std::num::NonZeroU8;

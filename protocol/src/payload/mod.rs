@@ -1,5 +1,7 @@
 //! What each phase asks and answers.
 
+#![forbid(unsafe_code)]
+
 mod list;
 pub mod llm;
 pub mod stt;

@@ -1,6 +1,8 @@
 //! What a worker inherits. A host program may have files open that it did not mark as its own alone; a worker
 //! has no business with them, and a copy of a pipe's end would keep it open behind everybody's back.
 
+#![cfg_attr(unix, expect(unsafe_code, reason = "descriptors are closed by their numbers"))]
+
 /// Closes every descriptor but the three standard ones. For the first lines of `main`, when nothing else is open.
 pub(super) fn close() {
     #[cfg(target_os = "linux")]

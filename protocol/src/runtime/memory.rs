@@ -56,6 +56,7 @@ pub(super) fn while_loading<T>(load: impl FnOnce() -> T) -> T {
 /// where the next ones do not quite fit: whisper.cpp's later windows peaked 8 to 50 % above the first. Fixed
 /// thresholds keep every large block a mapping of its own. They are above what the engines allocate for every
 /// token, for which a mapping would be slow.
+#[cfg_attr(all(target_os = "linux", target_env = "gnu"), expect(unsafe_code, reason = "the allocator is set in C"))]
 fn give_back_at_once() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {

@@ -186,6 +186,7 @@ fn connect<R: Role>(endpoint: &Endpoint) -> Result<Shared, String> {
 }
 
 /// Ends the process at once, without the engines' static destructors.
+#[cfg_attr(unix, expect(unsafe_code, reason = "a call to C that does not return"))]
 fn leave(code: WorkerExitCode) -> ! {
     let _ = std::io::stdout().flush();
     #[cfg(unix)]

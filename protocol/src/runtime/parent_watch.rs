@@ -14,6 +14,7 @@ use crate::payload::Role;
 /// The backstop on Linux: the kernel kills this process when the thread that started it ends. The supervisor
 /// starts each worker from a thread that lives until the worker is reaped. If it is gone already, reading the
 /// endpoint or connecting fails.
+#[cfg_attr(target_os = "linux", expect(unsafe_code, reason = "a call to the kernel"))]
 pub(super) fn die_with_parent() {
     #[cfg(target_os = "linux")]
     // SAFETY: sets an attribute of this process from integers; touches no memory of ours.

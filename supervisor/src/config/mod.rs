@@ -24,6 +24,8 @@
 //! until some option is left out is worse than one that is told at once. Never is any other part of the file
 //! quoted: meetcap keeps keys of services in it.
 
+#![forbid(unsafe_code)]
+
 mod document;
 mod duration;
 mod error;

@@ -53,6 +53,8 @@
 //!
 //! Words of the recording are in the file (mode 0600) and nowhere else: not in `Debug`, errors or notices.
 
+#![forbid(unsafe_code)]
+
 mod decide;
 mod file;
 mod fingerprint;

@@ -25,6 +25,7 @@ pub fn drop_page_cache_of(path: &Path) -> io::Result<()> {
 
 /// Gives free pages of the heap back to the system. glibc keeps them otherwise, as long as anything above them is in
 /// use; other allocators are not asked.
+#[cfg_attr(all(target_os = "linux", target_env = "gnu"), expect(unsafe_code, reason = "the allocator is asked in C"))]
 pub fn trim_heap() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
@@ -45,6 +46,7 @@ mod tests {
     const SIZE: usize = 4 << 20;
 
     /// Whether the file's first byte can be had without reading the disk. `None` where the file system cannot tell.
+    #[expect(unsafe_code, reason = "the one call that tells what is cached has no other form")]
     fn is_cached(file: &File) -> Option<bool> {
         let mut byte = 0_u8;
         let part = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };

@@ -10,6 +10,8 @@
 //! Written against Apple's headers (`libproc.h`, `sys/resource.h`) and documentation. Not run by us: checked
 //! against the declarations of the crate `libc`, and compiled for no Mac.
 
+#![expect(unsafe_code, reason = "calls to the system")]
+
 use std::ffi::c_int;
 
 use super::portable::read_machine_totals;

@@ -13,6 +13,8 @@
 //! Written against Microsoft's documentation of the interface. Not run by us: checked against the declarations of the
 //! crate `windows-sys`, and compiled for no Windows.
 
+#![expect(unsafe_code, reason = "calls to the system")]
+
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::ptr::null_mut;
 

@@ -1,5 +1,7 @@
 //! Which model file a name stands for, and whether the file can be what it should be.
 
+#![forbid(unsafe_code)]
+
 pub mod gguf;
 pub mod header;
 pub mod named;

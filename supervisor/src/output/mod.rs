@@ -11,6 +11,8 @@
 //! Failures: [`OutputError`] when files cannot be written, [`json::ReadError`] when a transcript cannot be read
 //! back, [`NoFileName`] when an input has no name to derive the outputs' names from.
 
+#![forbid(unsafe_code)]
+
 pub mod commit;
 pub mod json;
 pub mod markdown;

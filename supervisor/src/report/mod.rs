@@ -12,6 +12,8 @@
 //!
 //! Failures: [`ReadError`].
 
+#![forbid(unsafe_code)]
+
 mod figures;
 mod page;
 mod read;

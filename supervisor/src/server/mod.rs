@@ -19,6 +19,8 @@
 //!
 //! It may not decide anything that a program in Rust could not: everything is the library's queue.
 
+#![forbid(unsafe_code)]
+
 mod connection;
 mod lines;
 mod listen;

@@ -10,6 +10,8 @@
 //! All of it is pure: no file, no clock, no process. Failures: [`chunk::Refusal`] when the transcript cannot be
 //! cut to fit; parsing and merging always succeed, because a model may answer anything.
 
+#![forbid(unsafe_code)]
+
 pub mod chunk;
 mod headings;
 pub mod instructions;

@@ -1,5 +1,7 @@
 //! Process groups on Unix.
 
+#![expect(unsafe_code, reason = "what a child used is told by a call to C")]
+
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 

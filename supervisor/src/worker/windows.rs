@@ -5,6 +5,8 @@
 //! The worker is put into the job right after it was started. What it started before that would not be in the
 //! job; a worker waits for its endpoint first and starts nothing.
 
+#![expect(unsafe_code, reason = "calls to the system")]
+
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::os::windows::process::CommandExt;
 use std::process::{Child, Command};

@@ -13,6 +13,8 @@
 //!
 //! The standard library only: this crate has to build before anything is installed.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod bench;
 mod binaries;

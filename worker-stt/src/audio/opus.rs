@@ -7,6 +7,8 @@
 //! Failures: a header that cannot be is refused; a packet that libopus refuses is a decode error, and the next one
 //! is decoded as if nothing had been before it.
 
+#![expect(unsafe_code, reason = "libopus is called here and nowhere else")]
+
 use std::ffi::c_int;
 use std::ptr::NonNull;
 

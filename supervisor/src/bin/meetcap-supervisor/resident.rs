@@ -47,6 +47,10 @@ const PAGE: usize = 4096;
 
 /// Keeps what was read of the program from now on, but for `bulk`. A favour to the user; it cannot fail in a way that
 /// matters.
+#[cfg_attr(
+    all(target_os = "linux", target_env = "gnu"),
+    expect(unsafe_code, reason = "memory is locked by its addresses")
+)]
 pub(crate) fn keep_code(bulk: &[&'static [u8]]) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
