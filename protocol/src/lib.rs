@@ -46,6 +46,7 @@
 pub mod codec;
 pub mod endpoint;
 pub mod fault;
+pub mod file;
 pub mod lifecycle;
 pub mod media;
 pub mod message;
@@ -55,8 +56,10 @@ pub mod preamble;
 pub mod runtime;
 pub mod silero;
 pub mod version;
+pub mod whisper;
 
 pub use fault::{FaultKind, WorkerFault};
+pub use file::{FileIdentity, ModelFile};
 pub use lifecycle::{IllegalTransition, LifecycleEvent, LifecycleState};
 pub use message::{FromWorker, LoadReport, SandboxStatus, SupervisorHello, ToWorker, WirePath, WorkerHello};
 pub use payload::{Role, Spoken, Wire};

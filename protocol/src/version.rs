@@ -20,7 +20,8 @@ impl ProtocolVersion {
     pub const DETECTORS: Self = Self(4);
     /// A job may ask for several windows at once.
     pub const WINDOWS: Self = Self(5);
-    /// A worker may be asked to try the walls of its sandbox.
+    /// A worker may be asked to try the walls of its sandbox; models are named together with which file it was that was
+    /// checked.
     pub const WALLS: Self = Self(6);
     /// The version this build speaks.
     pub const CURRENT: Self = Self::WALLS;

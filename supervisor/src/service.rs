@@ -22,14 +22,14 @@ use meetcap_protocol::payload::llm::{
     MOST_NOTES,
 };
 use meetcap_protocol::payload::stt::{Stt, SttItem, SttJob, SttLoad, SttOutput};
-use meetcap_protocol::{LoadReport, SandboxStatus, Spoken, WirePath};
+use meetcap_protocol::{FileIdentity, LoadReport, SandboxStatus, Spoken, WirePath};
 use tokio_util::sync::CancellationToken;
 
 use crate::errors::JobError;
 use crate::event::EventSink;
 use crate::memory::{Bytes, MemoryPolicy, MemoryReading, MemoryUsage, Release, read_system};
-use crate::models::Model;
 use crate::models::vad::Detector;
+use crate::models::{self, Model};
 use crate::permit::LoadGate;
 use crate::pipeline::useful_threads;
 use crate::programs::WorkerPrograms;
@@ -332,6 +332,8 @@ pub struct SttService {
     options: SpeechOptions,
     windows: NonZeroU8,
     detector: Detector,
+    /// Which file it was that was looked over.
+    detector_checked: Option<FileIdentity>,
 }
 
 impl SttService {
@@ -340,9 +342,18 @@ impl SttService {
         let recordings = vec![audio.clone()];
         let (slot, options) = (Slot::new(host, model), SpeechOptions::default());
         let threads = useful_threads(threads);
-        let (detector, windows) = (Detector::Energy, NonZeroU8::MIN);
-        let mut service =
-            Self { slot, audio, recordings, threads, cpu_only: false, exact_tokens: None, options, windows, detector };
+        let mut service = Self {
+            slot,
+            audio,
+            recordings,
+            threads,
+            cpu_only: false,
+            exact_tokens: None,
+            options,
+            windows: NonZeroU8::MIN,
+            detector: Detector::Energy,
+            detector_checked: None,
+        };
         service.set_detector(Detector::Energy);
         service
     }
@@ -350,6 +361,8 @@ impl SttService {
     /// Sets what tells where somebody speaks, from the next start on; its file may be read as well.
     pub fn set_detector(&mut self, detector: Detector) {
         self.slot.facts.vad = Some(detector.name());
+        // One that is not sound is refused by the worker, with the reason.
+        self.detector_checked = detector.inspect().ok().flatten();
         self.detector = detector;
     }
 
@@ -428,10 +441,10 @@ impl ModelService for SttService {
         let readable = models.chain(self.recordings.iter().map(PathBuf::as_path)).map(Path::to_path_buf).collect();
         self.slot.plan((), readable).await?;
         let load = SttLoad {
-            model: WirePath::from(self.slot.model.path.as_path()),
+            model: self.slot.model.file(),
             threads: self.threads,
             gpu: !self.cpu_only,
-            vad: self.detector.file().map(WirePath::from),
+            vad: self.detector.file().map(|path| models::file(path, self.detector_checked)),
         };
         self.slot.load(load).await
     }
@@ -517,9 +530,8 @@ impl LlmService {
             );
             return Err(JobError::Summary { detail });
         }
-        let model = self.slot.model.path.clone();
-        let request = LlmPlanRequest::Count { model: WirePath::from(model.as_path()), instructions, notes, lines };
-        match self.slot.plan(request, vec![model]).await? {
+        let (model, path) = (self.slot.model.file(), self.slot.model.path.clone());
+        match self.slot.plan(LlmPlanRequest::Count { model, instructions, notes, lines }, vec![path]).await? {
             LlmPlanReport::Counted(count) => Ok(count),
             LlmPlanReport::Sized(_) => Err(JobError::Internal("the worker sized where it should count".to_owned())),
         }
@@ -530,7 +542,7 @@ impl LlmService {
     /// # Errors
     /// How the worker ended; there has to be a [plan](Self::plan).
     pub async fn size(&mut self, setups: Vec<LlmSetup>) -> Result<Vec<LlmSize>, JobError> {
-        let model = WirePath::from(self.slot.model.path.as_path());
+        let model = self.slot.model.file();
         let asked = setups.len();
         match self.slot.plan_further(LlmPlanRequest::Size { model, setups }).await? {
             LlmPlanReport::Sized(sizes) if sizes.len() == asked => Ok(sizes),
@@ -577,7 +589,7 @@ impl ModelService for LlmService {
         if self.cpu_only {
             setup.gpu_layers = Some(0);
         }
-        let model = WirePath::from(self.slot.model.path.as_path());
+        let model = self.slot.model.file();
         self.slot.load(LlmLoad { model, setup, threads: self.threads }).await
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use meetcap_protocol::payload::llm::{KvType, Llm, LlmJob, LlmLoad, LlmPlanRequest, LlmSetup};
 use meetcap_protocol::payload::stt::{Stt, SttJob, SttLoad};
-use meetcap_protocol::{FromWorker, SandboxStatus, ToWorker, WirePath};
+use meetcap_protocol::{FromWorker, ModelFile, SandboxStatus, ToWorker};
 use meetcap_tests::bins;
 use meetcap_tests::case::Case;
 use meetcap_tests::deadline::within;
@@ -102,7 +102,7 @@ fn both_real_workers_are_locked_in_before_and_after_their_work() {
         let hello = worker.hear(|message| if let FromWorker::Hello(hello) = message { Some(hello) } else { None });
         assert_eq!(hello.sandbox, SandboxStatus::Full);
         worker.say(&ToWorker::Plan(()));
-        let (model, threads) = (WirePath::from(speech.as_path()), 1);
+        let (model, threads) = (speech.as_path().into(), 1);
         worker.say(&ToWorker::Load(SttLoad { model, threads, gpu: false, vad: None }));
         worker.hear(|message| matches!(message, FromWorker::Loaded(_)).then_some(()));
         let job = SttJob { language: Some("en".to_owned()), windows: None, ..SttJob::new(audio.as_path()) };
@@ -130,7 +130,7 @@ fn both_real_workers_are_locked_in_before_and_after_their_work() {
         let mut worker = Held::<Llm>::start("meetcap-worker-llm", &[summary]);
         let hello = worker.hear(|message| if let FromWorker::Hello(hello) = message { Some(hello) } else { None });
         assert_eq!(hello.sandbox, SandboxStatus::Full);
-        let model = WirePath::from(summary.as_path());
+        let model: ModelFile = summary.as_path().into();
         let lines = vec!["We ship on Friday.".into()];
         let count = LlmPlanRequest::Count {
             model: model.clone(),

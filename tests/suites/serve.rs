@@ -11,7 +11,7 @@ use meetcap_protocol::payload::llm::{
 use meetcap_protocol::runtime::{Conversation, Engine, JobContext, LoadContext, WorkerExitCode, serve};
 use meetcap_protocol::version::BuildVersion;
 use meetcap_protocol::{
-    FaultKind, FromWorker, LoadReport, SandboxStatus, SupervisorHello, ToWorker, WirePath, WorkerFault,
+    FaultKind, FromWorker, LoadReport, SandboxStatus, SupervisorHello, ToWorker, WorkerFault,
 };
 use meetcap_tests::deadline::within;
 use meetcap_tests::frames::{Frames, frame};
@@ -132,7 +132,7 @@ impl Peer {
 }
 
 fn plan() -> Order {
-    let model = WirePath::from(std::path::Path::new("m"));
+    let model = std::path::Path::new("m").into();
     Order::Plan(LlmPlanRequest::Count {
         model,
         instructions: String::new(),
@@ -142,7 +142,7 @@ fn plan() -> Order {
 }
 
 fn load() -> Order {
-    let model = WirePath::from(std::path::Path::new("m"));
+    let model = std::path::Path::new("m").into();
     let setup = LlmSetup { n_ctx: 512, kv: KvType::F16, gpu_layers: None, map_weights: false };
     Order::Load(LlmLoad { model, setup, threads: 1 })
 }

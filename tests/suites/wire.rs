@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use meetcap_protocol::codec::{self, CodecError, Envelope};
 use meetcap_protocol::endpoint::Token;
+use meetcap_protocol::file::FileTime;
 use meetcap_protocol::payload::llm::{
     Finish, KvType, Llm, LlmCount, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmParts, LlmPlanReport, LlmPlanRequest,
     LlmSetup, LlmSize, Subject,
@@ -17,8 +18,8 @@ use meetcap_protocol::payload::stt::{AudioInfo, DropReason, Segment, Stt, SttIte
 use meetcap_protocol::preamble::{Preamble, PreambleReply, Refusal};
 use meetcap_protocol::version::{BuildVersion, Older, ProtocolVersion};
 use meetcap_protocol::{
-    FaultKind, FromWorker, LoadReport, Role, SandboxStatus, SupervisorHello, ToWorker, Wire, WirePath, WorkerFault,
-    WorkerHello, WorkerKind,
+    FaultKind, FileIdentity, FromWorker, LoadReport, ModelFile, Role, SandboxStatus, SupervisorHello, ToWorker, Wire,
+    WirePath, WorkerFault, WorkerHello, WorkerKind,
 };
 use meetcap_tests::frames::{Frames, frame};
 use meetcap_tests::rng::Rng;
@@ -26,6 +27,13 @@ use proptest::prelude::*;
 
 fn wire_path(path: &str) -> WirePath {
     WirePath::from(Path::new(path))
+}
+
+fn model(path: &str) -> ModelFile {
+    let time = |seconds| FileTime { seconds, nanoseconds: 500_000_000 };
+    let (modified, changed) = (time(-7), time(1_700_000_000));
+    let checked = Some(FileIdentity { device: 64_769, inode: 131_074, size: 1 << 33, modified, changed });
+    ModelFile { path: wire_path(path), checked }
 }
 
 fn to_worker<R: Role>(plans: Vec<R::PlanRequest>, load: R::Load, job: R::Job) -> Vec<(&'static str, ToWorker<R>)> {
@@ -121,8 +129,8 @@ type ToLlm = Vec<(&'static str, ToWorker<Llm>)>;
 type FromLlm = Vec<(&'static str, FromWorker<Llm>)>;
 
 fn stt() -> (ToStt, FromStt) {
-    let load =
-        SttLoad { model: wire_path("/models/ü.bin"), threads: 4, gpu: true, vad: Some(wire_path("/models/vad.bin")) };
+    let vad = Some(Path::new("/models/vad.bin").into());
+    let load = SttLoad { model: model("/models/ü.bin"), threads: 4, gpu: true, vad };
     let job = SttJob {
         language: Some("en".to_owned()),
         translate: true,
@@ -151,7 +159,7 @@ fn stt() -> (ToStt, FromStt) {
 
 fn llm() -> (ToLlm, FromLlm) {
     let (instructions, lines) = ("Summarise.".to_owned(), vec!["One.".into(), "Two.".into()]);
-    let model = wire_path("/models/a.gguf");
+    let model = model("/models/a.gguf");
     let notes = vec!["A note.".into()];
     let plan = LlmPlanRequest::Count {
         model: model.clone(),

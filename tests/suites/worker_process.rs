@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use meetcap_protocol::payload::stt::{Stt, SttJob, SttLoad};
-use meetcap_protocol::{FromWorker, ToWorker, WirePath};
+use meetcap_protocol::{FromWorker, ToWorker};
 use meetcap_supervisor::event::{Event, EventSink};
 use meetcap_supervisor::service::{ModelService, SttService};
 use meetcap_supervisor::worker::{Deadlines, ExitClass};
@@ -164,12 +164,7 @@ fn the_end_of_the_socket_ends_a_worker_in_the_middle_of_its_computation() {
             let mut worker = Held::<Stt>::start("meetcap-worker-stt", &[model, &audio]);
             worker.say(&ToWorker::Plan(()));
             worker.hear(|message| matches!(message, FromWorker::Planned(())).then_some(()));
-            worker.say(&ToWorker::Load(SttLoad {
-                model: WirePath::from(model.as_path()),
-                threads: 1,
-                gpu: false,
-                vad: None,
-            }));
+            worker.say(&ToWorker::Load(SttLoad { model: model.as_path().into(), threads: 1, gpu: false, vad: None }));
             worker.hear(|message| matches!(message, FromWorker::Loaded(_)).then_some(()));
             let job = SttJob { language: Some("en".to_owned()), ..SttJob::new(audio.as_path()) };
             worker.say(&ToWorker::Process(job));

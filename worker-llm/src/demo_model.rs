@@ -8,6 +8,7 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use meetcap_protocol::Spoken;
 use meetcap_protocol::payload::llm::Subject;
+use meetcap_protocol::runtime::OpenModel;
 
 use crate::prompt::Frame;
 use crate::template::{Request, introduction};
@@ -25,7 +26,8 @@ pub(crate) fn file() -> tempfile::TempPath {
     let mut unpacked = ruzstd::decoding::StreamingDecoder::new(packed).expect("it is compressed with zstd");
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::io::copy(&mut unpacked, &mut file).and_then(|_| file.flush()).expect("it unpacks");
-    model_file::check(file.path()).expect("its head is sound");
+    let opened = OpenModel::open(&file.path().into()).expect("it is there");
+    model_file::check(&opened).expect("its head is sound");
     file.into_temp_path()
 }
 

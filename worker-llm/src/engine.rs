@@ -16,8 +16,8 @@ use llama_cpp_2::model::params::LlamaModelParams;
 use meetcap_protocol::payload::llm::{
     Finish, Llm, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmPlanReport, LlmPlanRequest, LlmSetup, LlmSize,
 };
-use meetcap_protocol::runtime::{Cancel, Computes, Engine, JobContext, LoadContext};
-use meetcap_protocol::{FaultKind, LoadReport, WorkerFault};
+use meetcap_protocol::runtime::{Cancel, Computes, Engine, JobContext, LoadContext, OpenModel};
+use meetcap_protocol::{FaultKind, LoadReport, ModelFile, WorkerFault};
 
 use crate::llama::{BATCH, Context, ContextSize, DecodeFailure, Piece, Sampler, Session};
 use crate::plan::{self, narrow};
@@ -49,7 +49,7 @@ pub(crate) struct LlmEngine {
 /// A model without weights. To read a vocabulary takes longer than all else here, so it is kept from one plan to the next.
 #[derive(Debug)]
 struct Sketch {
-    path: PathBuf,
+    file: ModelFile,
     model: Arc<LlamaModel>,
 }
 
@@ -57,6 +57,8 @@ struct Sketch {
 struct Loaded {
     context: Context,
     n_ctx: u32,
+    /// For messages.
+    path: PathBuf,
 }
 
 impl Engine for LlmEngine {
@@ -67,18 +69,18 @@ impl Engine for LlmEngine {
     fn plan(&mut self, request: &LlmPlanRequest) -> Result<LlmPlanReport, WorkerFault> {
         match request {
             LlmPlanRequest::Count { model, instructions, notes, lines } => {
-                let model = self.sketch(&model.to_path())?;
+                let model = self.sketch(model)?;
                 plan::count(&model, instructions, notes, lines).map(LlmPlanReport::Counted)
             }
-            LlmPlanRequest::Size { model, setups } => self.size(&model.to_path(), setups).map(LlmPlanReport::Sized),
+            LlmPlanRequest::Size { model, setups } => self.size(model, setups).map(LlmPlanReport::Sized),
         }
     }
 
     fn load(&mut self, load: &LlmLoad, context: &LoadContext<Llm>) -> Result<LoadReport, WorkerFault> {
         self.sketch = None;
-        let path = load.model.to_path();
         let setup = &load.setup;
-        check(&path, std::slice::from_ref(setup))?;
+        let file = OpenModel::open(&load.model)?;
+        check(&file, std::slice::from_ref(setup))?;
         let backend = backend()?;
         let device = gpu(backend);
         let layers = layers(setup, device.as_deref());
@@ -87,17 +89,17 @@ impl Engine for LlmEngine {
             // What lies on a GPU is copied there, from the page cache without another copy in between.
             .with_use_mmap(setup.map_weights || layers > 0)
             .with_progress_callback(load_progress(context));
-        let model = open(backend, &path, &params).map_err(|fault| cancelled_or(context.cancel(), fault))?;
+        let model = open(backend, &file, &params).map_err(|fault| cancelled_or(context.cancel(), fault))?;
         drop(params);
         context.cancel().check()?;
         log::start();
         let size = ContextSize { n_ctx: setup.n_ctx, kv: setup.kv, threads: load.threads, gpu: layers > 0 };
         let room = Context::new(model, size).ok_or_else(|| size::no_context(setup, &log::errors()))?;
         if !room.continues_text() {
-            let detail = format!("{} does not continue text; use a model made for chat", path.display());
+            let detail = format!("{} does not continue text; use a model made for chat", file.path().display());
             return Err(WorkerFault::new(FaultKind::ModelInvalid, detail));
         }
-        self.loaded = Some(Loaded { context: room, n_ctx: setup.n_ctx });
+        self.loaded = Some(Loaded { context: room, n_ctx: setup.n_ctx, path: file.path().to_path_buf() });
         let device = device.filter(|_| layers > 0).unwrap_or_else(|| "cpu".to_owned());
         Ok(LoadReport { engine: "llama.cpp".to_owned(), device })
     }
@@ -141,7 +143,7 @@ impl Engine for LlmEngine {
         let mut session = loaded.context.session(context.cancel());
         read(&mut session, &prompt, budget.in_all(), context)?;
         let Reply { finish, thought_tokens, answer_tokens } =
-            reply(&mut session, job, budget, thoughts, &endings, context)?;
+            reply(&mut session, job, budget, thoughts, &endings, context).map_err(|why| why.of(&loaded.path))?;
         Ok(LlmOutput { finish, prompt_tokens, thought_tokens, answer_tokens })
     }
 
@@ -153,29 +155,31 @@ impl Engine for LlmEngine {
 
 impl LlmEngine {
     /// The model with its vocabulary, laid out on the CPU where it has anything to lay out.
-    fn sketch(&mut self, path: &Path) -> Result<Arc<LlamaModel>, WorkerFault> {
-        if let Some(sketch) = self.sketch.as_ref().filter(|sketch| sketch.path == path) {
+    fn sketch(&mut self, file: &ModelFile) -> Result<Arc<LlamaModel>, WorkerFault> {
+        if let Some(sketch) = self.sketch.as_ref().filter(|sketch| sketch.file == *file) {
             return Ok(Arc::clone(&sketch.model));
         }
-        let is_whole = model_file::check(path)?.tensors > 0;
+        let opened = OpenModel::open(file)?;
+        let is_whole = model_file::check(&opened)?.tensors > 0;
         let params = LlamaModelParams::default().with_n_gpu_layers(0);
         let params = if is_whole { params.with_no_alloc(true) } else { params.with_vocab_only(true) };
-        let model = Arc::new(open(backend()?, path, &params)?);
-        self.sketch = Some(Sketch { path: path.to_path_buf(), model: Arc::clone(&model) });
+        let model = Arc::new(open(backend()?, &opened, &params)?);
+        self.sketch = Some(Sketch { file: file.clone(), model: Arc::clone(&model) });
         Ok(model)
     }
 
-    fn size(&mut self, path: &Path, setups: &[LlmSetup]) -> Result<Vec<LlmSize>, WorkerFault> {
-        check(path, setups)?;
+    fn size(&mut self, file: &ModelFile, setups: &[LlmSetup]) -> Result<Vec<LlmSize>, WorkerFault> {
+        let opened = OpenModel::open(file)?;
+        check(&opened, setups)?;
         let backend = backend()?;
         let device = gpu(backend);
         let layers = |setup: &LlmSetup| layers(setup, device.as_deref());
         size::measure(setups, layers, |layers| {
             if layers == 0 {
-                return self.sketch(path);
+                return self.sketch(file);
             }
             let params = LlamaModelParams::default().with_n_gpu_layers(layers).with_no_alloc(true);
-            open(backend, path, &params).map(Arc::new)
+            open(backend, &opened, &params).map(Arc::new)
         })
     }
 }
@@ -192,14 +196,18 @@ pub(crate) fn backend() -> Result<&'static LlamaBackend, WorkerFault> {
     backend.map_err(|why| WorkerFault::new(FaultKind::Engine { code: 0 }, why.clone()))
 }
 
-fn open(backend: &LlamaBackend, path: &Path, params: &LlamaModelParams) -> Result<LlamaModel, WorkerFault> {
-    if path.to_str().is_none() {
+/// llama.cpp opens names: it is given the one of the open file, and what it says of that is told of the real one.
+fn open(backend: &LlamaBackend, file: &OpenModel, params: &LlamaModelParams) -> Result<LlamaModel, WorkerFault> {
+    let (path, name) = (file.path(), file.name_for_engine());
+    if name.to_str().is_none() {
         let detail = format!("the model's path {} is not UTF-8; rename it", path.display());
         return Err(WorkerFault::new(FaultKind::ModelMissing, detail));
     }
     log::start();
-    let model = LlamaModel::load_from_file(backend, path, params).map_err(|_| {
-        let errors = log::errors();
+    let model = LlamaModel::load_from_file(backend, &name, params);
+    file.confirm()?;
+    let model = model.map_err(|_| {
+        let errors = file.in_its_own_name(&log::errors());
         if log::is_about_memory(&errors) {
             let detail = format!("no memory for the model {}; use a smaller one: {errors}", path.display());
             return WorkerFault::new(FaultKind::AllocationFailed, detail);
@@ -218,15 +226,15 @@ fn open(backend: &LlamaBackend, path: &Path, params: &LlamaModelParams) -> Resul
 }
 
 /// Looks at what was asked for before llama.cpp does.
-fn check(path: &Path, setups: &[LlmSetup]) -> Result<(), WorkerFault> {
+fn check(file: &OpenModel, setups: &[LlmSetup]) -> Result<(), WorkerFault> {
     for LlmSetup { n_ctx, .. } in setups {
         if !(1..=LONGEST_CONTEXT).contains(n_ctx) {
             let detail = format!("a context of {n_ctx} tokens is out of range; ask for 1 to {LONGEST_CONTEXT}");
             return Err(WorkerFault::new(FaultKind::BadInput, detail));
         }
     }
-    if model_file::check(path)?.tensors == 0 {
-        let detail = format!("{} holds a vocabulary but no weights", path.display());
+    if model_file::check(file)?.tensors == 0 {
+        let detail = format!("{} holds a vocabulary but no weights", file.path().display());
         return Err(WorkerFault::new(FaultKind::ModelInvalid, detail));
     }
     Ok(())
@@ -323,6 +331,31 @@ impl Endings {
     }
 }
 
+/// Why there is none.
+enum NoReply {
+    NoNumbers,
+    Fault(WorkerFault),
+}
+
+impl From<WorkerFault> for NoReply {
+    fn from(fault: WorkerFault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl NoReply {
+    /// Of the model in this file.
+    fn of(self, path: &Path) -> WorkerFault {
+        match self {
+            Self::Fault(fault) => fault,
+            Self::NoNumbers => {
+                let why = "what it computes are no numbers, its weights are damaged; download it again or use another";
+                WorkerFault::new(FaultKind::ModelInvalid, format!("{}: {why}", path.display()))
+            }
+        }
+    }
+}
+
 /// Samples until the model ends or a budget is spent; a job of exact length does not let it end. Sends the answer as it
 /// comes.
 fn reply(
@@ -332,7 +365,7 @@ fn reply(
     mut thoughts: Thoughts,
     endings: &Endings,
     context: &JobContext<Llm>,
-) -> Result<Reply, WorkerFault> {
+) -> Result<Reply, NoReply> {
     let no_sampler = || WorkerFault::new(FaultKind::AllocationFailed, "no memory for a sampler");
     let mut sampler = Sampler::new(job.temperature, job.seed).ok_or_else(no_sampler)?;
     let mut characters = Characters::default();
@@ -365,7 +398,7 @@ fn reply(
             }
             continue;
         }
-        let token = session.sample(&mut sampler);
+        let token = session.sample(&mut sampler).ok_or(NoReply::NoNumbers)?;
         let Piece { ends, bytes, is_control } = session.look_up(token);
         if ends && !job.exact {
             break Finish::EndOfText;

@@ -262,11 +262,27 @@ impl Session<'_> {
         }
     }
 
-    /// Chooses the next token. Only after a successful [`Self::decode`].
-    pub(crate) fn sample(&mut self, sampler: &mut Sampler) -> Token {
+    /// Chooses the next token. Only after a successful [`Self::decode`]. `None` when what the model computed are no
+    /// numbers to choose by: llama.cpp would abort.
+    pub(crate) fn sample(&mut self, sampler: &mut Sampler) -> Option<Token> {
+        if !self.has_computed_numbers() {
+            return None;
+        }
         // SAFETY: both pointers are valid and exclusively borrowed; -1 names the last token's logits, which
         // the last decode has computed. The call also accepts the token.
-        unsafe { sys::llama_sampler_sample(sampler.raw.as_ptr(), self.context.raw(), -1) }
+        Some(unsafe { sys::llama_sampler_sample(sampler.raw.as_ptr(), self.context.raw(), -1) })
+    }
+
+    fn has_computed_numbers(&self) -> bool {
+        let count = usize::try_from(self.context.model.n_vocab()).unwrap_or(0);
+        // SAFETY: the context is valid; the pointer is null or that of as many floats as the vocabulary has tokens, which
+        // stay until the next decode.
+        let logits = unsafe {
+            let first = sys::llama_get_logits_ith(self.context.raw(), -1);
+            if first.is_null() { &[] } else { std::slice::from_raw_parts(first, count) }
+        };
+        // Minus infinity is a token that is never taken.
+        !logits.is_empty() && logits.iter().all(|logit| *logit < f32::INFINITY)
     }
 
     /// What a token stands for.

@@ -2,16 +2,19 @@
 //! should return an error; an abort tells nobody what to do about it.
 //!
 //! Walks the whole metadata with bounds on every step, reads no weights and keeps nothing but [`Summary`].
-//! Failures: the file is not there (`ModelMissing`), or is not a model this worker can use (`ModelInvalid`).
+//! Failures: the file is not a model this worker can use (`ModelInvalid`).
 
-use std::fs::File;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
 
+use meetcap_protocol::runtime::OpenModel;
 use meetcap_protocol::{FaultKind, WorkerFault};
 
 /// Keys are short names; llama.cpp's own limit is 65535.
 const MAX_KEY: u64 = 65_535;
+/// Of a vocabulary; none has one of a hundredth of that.
+const LONGEST_WORD: u64 = 1 << 20;
 /// What a key-value pair and a tensor's description take at least.
 const MIN_PAIR: u64 = 8 + 1 + 4 + 1;
 const MIN_TENSOR: u64 = 8 + 1 + 4 + 8 + 4 + 8;
@@ -28,22 +31,13 @@ pub(crate) struct Summary {
     pub(crate) tensors: u64,
 }
 
-/// Checks the file at `path`.
+/// Checks an open file.
 ///
 /// # Errors
-/// `ModelMissing` or `ModelInvalid`, with what to do about it.
-pub(crate) fn check(path: &Path) -> Result<Summary, WorkerFault> {
-    let file = File::open(path).map_err(|error| missing(path, &error.to_string()))?;
-    let metadata = file.metadata().map_err(|error| missing(path, &error.to_string()))?;
-    if !metadata.is_file() {
-        return Err(missing(path, "it is not a file"));
-    }
-    inspect(BufReader::new(file), metadata.len())
-        .map_err(|why| WorkerFault::new(FaultKind::ModelInvalid, format!("{}: {why}", path.display())))
-}
-
-fn missing(path: &Path, why: &str) -> WorkerFault {
-    WorkerFault::new(FaultKind::ModelMissing, format!("cannot open the model {}: {why}", path.display()))
+/// `ModelInvalid`, with what to do about it; `ModelMissing` when it cannot be read.
+pub(crate) fn check(model: &OpenModel) -> Result<Summary, WorkerFault> {
+    inspect(BufReader::new(model.rewound()?), model.length())
+        .map_err(|why| WorkerFault::new(FaultKind::ModelInvalid, format!("{}: {why}", model.path().display())))
 }
 
 fn inspect(reader: impl Read + Seek, len: u64) -> Result<Summary, String> {
@@ -95,7 +89,28 @@ fn pair<R: Read + Seek>(walk: &mut Walk<R>) -> Result<(), String> {
             _ => Ok(()),
         };
     }
+    if key == "tokenizer.ggml.tokens" && kind == kind::ARRAY {
+        return words(walk);
+    }
     walk.skip_value(kind)
+}
+
+/// The vocabulary. llama.cpp aborts where two of its words are the same, which end for it at the first NUL; of an empty
+/// one it makes one that no other is.
+fn words<R: Read + Seek>(walk: &mut Walk<R>) -> Result<(), String> {
+    let (of, count) = (walk.u32()?, walk.u64()?);
+    if of != kind::STRING {
+        return walk.skip_array(of, count);
+    }
+    let (mut seen, state) = (HashSet::new(), RandomState::new());
+    for number in 0..count {
+        let word = walk.bytes_of(LONGEST_WORD)?;
+        let word = word.split(|byte| *byte == 0).next().unwrap_or_default();
+        if !word.is_empty() && !seen.insert(state.hash_one(word)) {
+            return Err(format!("is damaged: word {number} of its vocabulary is there twice"));
+        }
+    }
+    Ok(())
 }
 
 fn foreign(magic: [u8; 4]) -> String {
@@ -138,6 +153,11 @@ impl<R: Read + Seek> Walk<R> {
     }
 
     fn string(&mut self, longest: u64) -> Result<String, String> {
+        self.bytes_of(longest).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// A text as it is written.
+    fn bytes_of(&mut self, longest: u64) -> Result<Vec<u8>, String> {
         let len = self.u64()?;
         if len > longest {
             return Err("is damaged: a name is too long".to_owned());
@@ -146,7 +166,7 @@ impl<R: Read + Seek> Walk<R> {
         let mut bytes = Vec::new();
         let read = self.reader.by_ref().take(len).read_to_end(&mut bytes);
         read.map_err(|error| format!("cannot be read: {error}"))?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(bytes)
     }
 
     fn skip(&mut self, by: u64) -> Result<(), String> {
@@ -163,19 +183,22 @@ impl<R: Read + Seek> Walk<R> {
                 self.skip(len)
             }
             kind::ARRAY => {
-                let of = self.u32()?;
-                let count = self.u64()?;
-                if of == kind::STRING {
-                    for _ in 0..count {
-                        self.skip_value(of)?;
-                    }
-                    return Ok(());
-                }
-                let size = fixed_size(of)?;
-                self.skip(count.checked_mul(size).ok_or("is damaged: a length is out of range")?)
+                let (of, count) = (self.u32()?, self.u64()?);
+                self.skip_array(of, count)
             }
             _ => self.skip(fixed_size(kind)?),
         }
+    }
+
+    fn skip_array(&mut self, of: u32, count: u64) -> Result<(), String> {
+        if of == kind::STRING {
+            for _ in 0..count {
+                self.skip_value(of)?;
+            }
+            return Ok(());
+        }
+        let size = fixed_size(of)?;
+        self.skip(count.checked_mul(size).ok_or("is damaged: a length is out of range")?)
     }
 
     /// The number at the current place, which stays where it is.
@@ -295,6 +318,14 @@ mod tests {
         assert!(refused(pair_of("split.count", 2, &5_u16.to_le_bytes())).contains("split"));
         assert!(refused(pair_of("general.type", kind::STRING, &text("adapter"))).contains("adapter"));
         assert!(refused(pair_of("odd", 77, &[0; 20])).contains("unknown kind 77"));
+        let words = |words: &[&str]| {
+            let mut value = [&kind::STRING.to_le_bytes()[..], &(words.len() as u64).to_le_bytes()].concat();
+            words.iter().for_each(|word| value.extend(text(word)));
+            file(0, &[pair_of("tokenizer.ggml.tokens", kind::ARRAY, &value)])
+        };
+        assert!(inspect_bytes(&words(&["a", "", "b", "", "A"])).is_ok());
+        assert!(refusal(&words(&["a", "b", "a"])).contains("word 2 of its vocabulary is there twice"));
+        assert!(refusal(&words(&["a", "a\0b"])).contains("word 1"));
         let nested = [&kind::ARRAY.to_le_bytes()[..], &1_u64.to_le_bytes(), &[0; 20]].concat();
         assert!(refused(pair_of("nested", kind::ARRAY, &nested)).contains("unknown kind 9"));
     }

@@ -7,6 +7,7 @@ use meetcap_protocol::payload::stt::SttLoad;
 use meetcap_protocol::runtime::Cancel;
 
 use crate::audio::Recording;
+use crate::loader::Watch;
 use crate::native_log;
 use crate::whisper::{Model, Options};
 use crate::window::{Window, Windower};
@@ -22,7 +23,7 @@ fn model() -> Model {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::io::copy(&mut unpacked, &mut file).and_then(|_| file.flush()).expect("it unpacks");
     let load = SttLoad { model: file.path().into(), threads: 1, gpu: false, vad: None };
-    Model::load(file.path(), &load).expect("it loads")
+    Model::load(&load, &Watch { progress: &|_| (), cancel: &Cancel::default() }).expect("it loads")
 }
 
 fn first_window() -> Window {

@@ -26,6 +26,7 @@ use crate::audio::{Damage, Recording};
 use crate::detector::Detector;
 use crate::flight::{Flight, Flights};
 use crate::judge::{Verdict, judge};
+use crate::loader::Watch;
 use crate::silero::Vad;
 use crate::whisper::{self, Model, Options, Piece, Settings};
 use crate::window::{Window, Windower};
@@ -63,8 +64,9 @@ impl Engine for SttEngine {
 
     fn load(&mut self, load: &SttLoad, context: &LoadContext<Stt>) -> Result<LoadReport, WorkerFault> {
         context.progress(0.0);
-        self.vad = load.vad.as_ref().map(|vad| Vad::load(&vad.to_path())).transpose()?;
-        self.model = Some(Arc::new(Model::load(&load.model.to_path(), load)?));
+        self.vad = load.vad.as_ref().map(Vad::load).transpose()?;
+        let watch = Watch { progress: &|fraction| context.progress(fraction), cancel: context.cancel() };
+        self.model = Some(Arc::new(Model::load(load, &watch)?));
         context.cancel().check()?;
         context.progress(1.0);
         let device = whisper::gpu().filter(|_| load.gpu).unwrap_or("cpu");

@@ -10,8 +10,10 @@ mod engine;
 mod exact;
 mod flight;
 mod judge;
+mod loader;
 mod memory;
 mod model_file;
+mod native;
 mod native_log;
 #[cfg(test)]
 mod noise;

@@ -11,79 +11,53 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
 
-const MAGIC: u32 = 0x6767_6d6c;
-/// Spectrum bins of whisper's Fourier transform of 400 samples.
-const SPECTRUM: i32 = 201;
-const LONGEST_WORD: u32 = 1024;
-const LONGEST_NAME: i32 = 128;
+use meetcap_protocol::whisper::{BINS, LONGEST_NAME, LONGEST_WORD, MAGIC, MOST_DIMENSIONS, Numbers, Seen};
 
-/// Checks the file at `path`.
+/// Checks a file from its beginning.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn check(path: &Path) -> Result<(), String> {
-    let mut reader = Checked::open(path)?;
-    let header = header(&mut reader)?;
-    filters(&mut reader, &header)?;
-    vocabulary(&mut reader, &header)?;
-    let mut tensors = 0;
+pub(crate) fn check(file: &File, length: u64) -> Result<(), String> {
+    read(&mut Checked::new(file, length))
+}
+
+fn read(reader: &mut Checked<impl Read + Seek>) -> Result<(), String> {
+    let numbers = header(reader)?;
+    filters(reader, &numbers)?;
+    vocabulary(reader, &numbers)?;
+    let mut seen = Seen::none_of(&numbers);
     while !reader.is_at_end() {
-        tensor(&mut reader)?;
-        tensors += 1;
+        tensor(reader, &numbers, &mut seen)?;
     }
-    if tensors == 0 {
-        return Err("it holds no weights".to_owned());
+    match seen.missing() {
+        0 => Ok(()),
+        missing => Err(format!("it was cut off: it lacks {missing} of {} tensors", numbers.tensors())),
     }
-    Ok(())
 }
 
-struct Header {
-    n_vocab: i32,
-    n_mels: i32,
-}
-
-fn header(reader: &mut Checked<impl Read + Seek>) -> Result<Header, String> {
+fn header(reader: &mut Checked<impl Read + Seek>) -> Result<Numbers, String> {
     if reader.number()?.cast_unsigned() != MAGIC {
         return Err("it is not a whisper model in ggml format".to_owned());
     }
-    let mut field = |name: &str, low: i32, high: i32| {
-        let value = reader.number()?;
-        if (low..=high).contains(&value) { Ok(value) } else { Err(format!("its {name} is {value}")) }
-    };
-    // English-only, multilingual, and multilingual with Cantonese. whisper.cpp derives token numbers from it.
-    let n_vocab = field("vocabulary size", 51_864, 51_866)?;
-    field("audio context", 1, 1500)?;
-    let audio_state = field("audio state size", 1, 8192)?;
-    let audio_heads = field("number of audio heads", 1, 256)?;
-    field("number of audio layers", 1, 256)?;
-    field("text context", 1, 4096)?;
-    let text_state = field("text state size", 1, 8192)?;
-    let text_heads = field("number of text heads", 1, 256)?;
-    field("number of text layers", 1, 256)?;
-    let n_mels = field("number of mel bands", 80, 128)?;
-    field("weight format", 0, 4000)?;
-    if audio_state != text_state || audio_state % audio_heads != 0 || text_state % text_heads != 0 {
-        return Err("its sizes contradict each other".to_owned());
+    let mut numbers = [0; 11];
+    for number in &mut numbers {
+        *number = reader.number()?.cast_unsigned();
     }
-    if n_mels != 80 && n_mels != 128 {
-        return Err(format!("its number of mel bands is {n_mels}"));
-    }
-    Ok(Header { n_vocab, n_mels })
+    Numbers::read(numbers)
 }
 
-fn filters(reader: &mut Checked<impl Read + Seek>, header: &Header) -> Result<(), String> {
-    let (bands, bins) = (reader.number()?, reader.number()?);
-    if bands != header.n_mels || bins != SPECTRUM {
+fn filters(reader: &mut Checked<impl Read + Seek>, numbers: &Numbers) -> Result<(), String> {
+    let (bands, bins) = (reader.number()?.cast_unsigned(), reader.number()?.cast_unsigned());
+    if bands != numbers.mel_bands || bins != BINS {
         return Err(format!("its mel filters are {bands} by {bins}"));
     }
-    reader.skip(u64::from(bands.unsigned_abs()) * u64::from(bins.unsigned_abs()) * 4)
+    reader.skip(u64::from(bands) * u64::from(bins) * 4)
 }
 
-fn vocabulary(reader: &mut Checked<impl Read + Seek>, header: &Header) -> Result<(), String> {
-    let words = reader.number()?;
-    if !(1..=header.n_vocab).contains(&words) {
+fn vocabulary(reader: &mut Checked<impl Read + Seek>, numbers: &Numbers) -> Result<(), String> {
+    let words = reader.number()?.cast_unsigned();
+    if !(1..=numbers.vocabulary).contains(&words) {
         return Err(format!("its vocabulary claims {words} words"));
     }
     for _ in 0..words {
@@ -96,51 +70,28 @@ fn vocabulary(reader: &mut Checked<impl Read + Seek>, header: &Header) -> Result
     Ok(())
 }
 
-fn tensor(reader: &mut Checked<impl Read + Seek>) -> Result<(), String> {
-    let (dimensions, name, kind) = (reader.number()?, reader.number()?, reader.number()?);
-    if !(1..=4).contains(&dimensions) || !(1..=LONGEST_NAME).contains(&name) {
-        return Err(format!("a tensor's header is damaged at byte {}", reader.at));
+fn tensor(reader: &mut Checked<impl Read + Seek>, numbers: &Numbers, seen: &mut Seen) -> Result<(), String> {
+    let at = reader.at;
+    let mut number = || reader.number().map(i32::cast_unsigned);
+    let (dimensions, length, kind) = (number()?, number()?, number()?);
+    if !(1..=MOST_DIMENSIONS).contains(&dimensions) || !(1..=LONGEST_NAME).contains(&length) {
+        return Err(format!("a tensor's header is damaged at byte {at}"));
     }
-    let Some((block, bytes)) = block_of(kind) else {
-        return Err(format!("a tensor has weights of the unknown kind {kind}"));
-    };
-    let mut elements: u64 = 1;
-    let mut row = 0;
-    for dimension in 0..dimensions {
-        let size = u64::try_from(reader.number()?).unwrap_or(0);
-        if dimension == 0 {
-            row = size;
-        }
-        // whisper.cpp multiplies in 32 bits.
-        elements = elements.saturating_mul(size);
-        if elements == 0 || elements > u64::from(i32::MAX.unsigned_abs()) {
-            return Err(format!("a tensor's shape is damaged at byte {}", reader.at));
-        }
+    let mut sizes = [1; MOST_DIMENSIONS as usize];
+    for size in &mut sizes[..dimensions as usize] {
+        *size = number()?;
     }
-    if row % block != 0 {
-        return Err(format!("a tensor's rows do not fit its weights at byte {}", reader.at));
+    let mut name = [0; LONGEST_NAME as usize];
+    let name = &mut name[..length as usize];
+    reader.fill(name)?;
+    let expected = numbers.expect(name).ok_or_else(|| format!("the tensor {} is unknown", name.escape_ascii()))?;
+    if !expected.is(sizes, kind) {
+        return Err(format!("its tensor {} has another type or shape than its header says", name.escape_ascii()));
     }
-    reader.skip(u64::from(name.unsigned_abs()))?;
-    reader.skip(elements / block * bytes)
-}
-
-/// Elements and bytes of a block, for the kinds of weights that ggml numbers so.
-fn block_of(kind: i32) -> Option<(u64, u64)> {
-    Some(match kind {
-        0 => (1, 4),
-        1 => (1, 2),
-        2 => (32, 18),
-        3 => (32, 20),
-        6 => (32, 22),
-        7 => (32, 24),
-        8 => (32, 34),
-        10 => (256, 84),
-        11 => (256, 110),
-        12 => (256, 144),
-        13 => (256, 176),
-        14 => (256, 210),
-        _ => return None,
-    })
+    if !seen.add(&expected) {
+        return Err(format!("its tensor {} is there twice", name.escape_ascii()));
+    }
+    reader.skip(expected.bytes())
 }
 
 /// A reader that knows how much is left.
@@ -150,17 +101,8 @@ pub(crate) struct Checked<R> {
     length: u64,
 }
 
-impl Checked<File> {
-    pub(crate) fn open(path: &Path) -> Result<Self, String> {
-        let file = File::open(path).map_err(|error| error.to_string())?;
-        let length = file.metadata().map_err(|error| error.to_string())?.len();
-        Ok(Self { inner: BufReader::new(file), at: 0, length })
-    }
-}
-
 impl<R: Read + Seek> Checked<R> {
-    /// Of something `length` bytes long.
-    #[cfg(test)]
+    /// Of something `length` bytes long, from its beginning.
     pub(crate) fn new(inner: R, length: u64) -> Self {
         Self { inner: BufReader::new(inner), at: 0, length }
     }
@@ -208,59 +150,83 @@ impl<R: Read + Seek> Checked<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::io::Cursor;
 
-    use super::check;
+    use super::*;
 
-    /// The smallest file that passes: one word, one tensor of 32 elements of `kind`.
-    fn model(change: impl FnOnce(&mut Vec<i32>), kind: i32, data: usize) -> Vec<u8> {
-        let mut numbers = vec![0x6767_6d6c, 51_864, 1500, 96, 3, 3, 448, 96, 3, 3, 80, 1008];
+    const NUMBERS: [u32; 11] = [51_864, 1500, 96, 3, 1, 448, 96, 3, 1, 80, 2008];
+
+    /// A file with all tensors, of zeros. `change` is for the numbers at its start.
+    fn model(change: impl FnOnce(&mut [u32; 11])) -> Vec<u8> {
+        let shape = Numbers::read(NUMBERS).expect("sound");
+        let mut numbers = NUMBERS;
         change(&mut numbers);
-        let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        let mut put = |numbers: &[i32]| bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
-        put(&[80, 201]);
-        put(&vec![0; 80 * 201]);
-        put(&[1, 4, 0]);
-        put(&[2, 4, kind, 32, 1, 0]);
-        bytes.extend(vec![0; data]);
+        let mut bytes = Vec::new();
+        put(&mut bytes, &[MAGIC]);
+        put(&mut bytes, &numbers);
+        put(&mut bytes, &[80, 201]);
+        put(&mut bytes, &vec![0; 80 * 201]);
+        put(&mut bytes, &[1, 4, 0]);
+        for name in shape.names() {
+            let expected = shape.expect(name.as_bytes()).expect("there is one");
+            put(&mut bytes, &[3, u32::try_from(name.len()).expect("short"), expected.kind.id]);
+            put(&mut bytes, &expected.sizes);
+            bytes.extend(name.as_bytes());
+            bytes.resize(bytes.len() + usize::try_from(expected.bytes()).expect("small"), 0);
+        }
         bytes
     }
 
+    fn put(bytes: &mut Vec<u8>, numbers: &[u32]) {
+        bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+    }
+
     fn verdict(bytes: &[u8]) -> Result<(), String> {
-        let name = format!("meetcap-model-file-{}-{:?}", std::process::id(), std::thread::current().id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::File::create(&path).and_then(|mut file| file.write_all(bytes)).expect("a file in the temp folder");
-        let verdict = check(&path);
-        std::fs::remove_file(&path).expect("the file is there");
-        verdict
+        read(&mut Checked::new(Cursor::new(bytes), bytes.len() as u64))
     }
 
     #[test]
     fn a_whole_file_passes() {
-        assert_eq!(verdict(&model(|_| (), 8, 34)), Ok(()));
-        assert_eq!(verdict(&model(|_| (), 1, 64)), Ok(()));
+        assert_eq!(verdict(&model(|_| ())), Ok(()));
     }
 
     #[test]
     fn every_shorter_file_is_refused() {
-        let whole = model(|_| (), 8, 34);
-        let tensor = whole.len() - 34 - 24;
-        let lengths = (0..60).chain(64_370..64_380).chain(tensor..whole.len());
-        for length in lengths {
+        let whole = model(|_| ());
+        let lengths = (0..60).chain(64_370..64_700).chain((60..whole.len()).step_by(4999));
+        for length in lengths.chain(whole.len() - 500..whole.len()) {
             assert!(verdict(&whole[..length]).is_err(), "{length} of {} bytes", whole.len());
         }
     }
 
     #[test]
     fn lying_headers_are_refused() {
-        for (field, value) in [(0, 1), (1, 60_000), (3, 97), (4, 0), (5, -1), (7, 128), (10, 81), (2, i32::MAX)] {
-            assert!(verdict(&model(|numbers| numbers[field] = value, 8, 34)).is_err(), "field {field} = {value}");
+        for (field, value) in [(0, 60_000), (2, 97), (3, 0), (4, u32::MAX), (6, 128), (9, 81), (1, 1 << 31), (10, 4)] {
+            assert!(verdict(&model(|numbers| numbers[field] = value)).is_err(), "field {field} = {value}");
         }
-        assert!(verdict(&model(|_| (), 4, 34)).is_err(), "a kind of weights that is no more");
-        assert!(verdict(&model(|_| (), 8, 35)).is_err(), "something is left over");
-        let mut dimensions = model(|_| (), 8, 34);
-        let at = dimensions.len() - 34 - 24;
-        dimensions[at] = 9;
-        assert!(verdict(&dimensions).is_err(), "nine dimensions");
+        // What a model could have, but not one with these tensors.
+        for (field, value) in [(0, 51_865), (1, 1499), (4, 2), (5, 447), (8, 2), (10, 2007), (10, 1)] {
+            assert!(verdict(&model(|numbers| numbers[field] = value)).is_err(), "field {field} = {value}");
+        }
+        assert!(verdict(&[model(|_| ()), vec![0]].concat()).is_err(), "something is left over");
+    }
+
+    #[test]
+    fn tensors_that_whisper_cpp_would_stumble_over_are_refused() {
+        let whole = model(|_| ());
+        let name = b"decoder.blocks.0.attn.key.weight";
+        let at = whole.windows(name.len()).position(|part| part == name).expect("it is there") - 24;
+        for (offset, value) in
+            [(0, 0), (0, 9), (4, 0), (4, u32::MAX), (8, 99), (8, u32::MAX), (8, 7), (12, 97), (20, 2)]
+        {
+            let mut bytes = whole.clone();
+            bytes[at + offset..at + offset + 4].copy_from_slice(&u32::to_le_bytes(value));
+            assert!(verdict(&bytes).is_err(), "{value} at {offset}");
+        }
+        let mut other = whole.clone();
+        other[at + 24] = b'D';
+        assert!(verdict(&other).expect_err("a lie").contains("unknown"));
+        let twice = [&whole[..], &whole[whole.len() - 384 - 36 - 24..]].concat();
+        assert!(verdict(&twice).expect_err("a lie").contains("decoder.blocks.0.cross_attn.out.bias is there twice"));
     }
 }

@@ -21,13 +21,14 @@
 //! Never is another detector used in its place. Memory: a chunk and its lead-in, twice while it is heard.
 
 use std::collections::VecDeque;
-use std::path::Path;
 
-use meetcap_protocol::{FaultKind, WorkerFault};
-use whisper_rs::{WhisperVadContext, WhisperVadContextParams};
+use meetcap_protocol::runtime::{Cancel, OpenModel};
+use meetcap_protocol::{FaultKind, ModelFile, WorkerFault};
+use whisper_rs::WhisperVadContext;
 
+use crate::loader::{Source, Watch};
 use crate::vad::FRAME;
-use crate::vad_file;
+use crate::{native, vad_file};
 
 /// Samples of a probability (32 ms).
 const WINDOW: usize = 512;
@@ -53,21 +54,22 @@ pub(crate) struct Vad {
 }
 
 impl Vad {
-    /// Reads the network into memory. It is computed on the processor and one thread: it is small.
-    pub(crate) fn load(path: &Path) -> Result<Self, WorkerFault> {
-        let name = path.display().to_string();
-        let fault = |kind, why: &str| WorkerFault::new(kind, format!("voice detector {name}: {why}"));
-        if let Err(error) = std::fs::File::open(path) {
-            return Err(fault(FaultKind::ModelMissing, &format!("cannot be opened: {error}")));
-        }
-        let invalid = |why: &str| fault(FaultKind::ModelInvalid, why);
-        vad_file::check(path).map_err(|why| invalid(&format!("{why}; fetch it again, or pass --vad energy")))?;
-        // The binding panics on a NUL, which no path that can be opened has.
-        let text = path.to_str().ok_or_else(|| invalid("whisper.cpp takes only paths in UTF-8; rename it"))?;
-        let mut parameters = WhisperVadContextParams::new();
-        parameters.set_n_threads(1);
-        let context = WhisperVadContext::new(text, parameters)
-            .map_err(|_| invalid("whisper.cpp does not take it; fetch it again, or pass --vad energy"))?;
+    /// Reads the network into memory.
+    pub(crate) fn load(file: &ModelFile) -> Result<Self, WorkerFault> {
+        let own = |fault: WorkerFault| WorkerFault::new(fault.kind, format!("voice detector {}", fault.detail));
+        let model = OpenModel::open(file).map_err(own)?;
+        let name = model.path().display().to_string();
+        let invalid = |why: &str| {
+            let detail = format!("voice detector {name}: {why}; fetch it again, or pass --vad energy");
+            WorkerFault::new(FaultKind::ModelInvalid, detail)
+        };
+        vad_file::check(model.rewound()?, model.length()).map_err(|why| invalid(&why))?;
+        // It is read in no time: nothing to watch.
+        let watch = Watch { progress: &|_| (), cancel: &Cancel::default() };
+        let mut source = Source::new(&model, &watch)?;
+        let context = source.lend(native::detector);
+        source.verdict().map_err(own)?;
+        let context = context.ok_or_else(|| invalid("whisper.cpp does not take it"))?;
         Ok(Self { context, name })
     }
 }
@@ -242,12 +244,12 @@ mod tests {
     fn a_file_that_is_no_detector_is_named() {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         let name = file.path().display().to_string();
-        let missing = Vad::load(&file.path().with_extension("gone")).err().expect("there is none");
+        let missing = Vad::load(&file.path().with_extension("gone").as_path().into()).err().expect("there is none");
         assert_eq!(missing.kind, FaultKind::ModelMissing);
         let mut bytes = vad_file::tests::silero();
         bytes.truncate(800_000);
         std::fs::write(file.path(), bytes).expect("written");
-        let invalid = Vad::load(file.path()).err().expect("it is cut off");
+        let invalid = Vad::load(&file.path().into()).err().expect("it is cut off");
         assert_eq!(invalid.kind, FaultKind::ModelInvalid);
         assert!(invalid.detail.contains(&name) && invalid.detail.contains("--vad energy"), "{}", invalid.detail);
     }
@@ -257,7 +259,7 @@ mod tests {
         crate::native_log::install();
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), vad_file::tests::silero()).expect("written");
-        let mut vad = Vad::load(file.path()).expect("it loads");
+        let mut vad = Vad::load(&file.path().into()).expect("it loads");
         // Without any weight everything is as likely as not.
         assert_eq!(vad.probabilities(&vec![0.1; 3 * WINDOW + 7]).expect("it computes"), [0.5; 4]);
         assert_eq!(vad.probabilities(&[]).expect("nothing to compute"), []);
@@ -268,7 +270,7 @@ mod tests {
         crate::native_log::install();
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), vad_file::tests::silero_of(5)).expect("written");
-        let mut vad = Vad::load(file.path()).expect("it loads");
+        let mut vad = Vad::load(&file.path().into()).expect("it loads");
         let samples = crate::noise::speech_like(20.0, 8);
         let whole = vad.probabilities(&samples).expect("it computes").to_vec();
         let start = 100 * WINDOW;

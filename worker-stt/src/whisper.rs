@@ -15,20 +15,18 @@
 use std::borrow::Cow;
 use std::ffi::{c_int, c_void};
 use std::num::NonZeroU8;
-use std::path::Path;
 use std::sync::Arc;
 
 use meetcap_protocol::payload::Spoken;
 use meetcap_protocol::payload::stt::SttLoad;
-use meetcap_protocol::runtime::Cancel;
+use meetcap_protocol::runtime::{Cancel, OpenModel};
 use meetcap_protocol::{FaultKind, WorkerFault};
-use whisper_rs::{
-    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperSegment, WhisperState,
-};
+use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperError, WhisperSegment, WhisperState};
 
 use crate::audio::SAMPLE_RATE;
+use crate::loader::{Source, Watch};
 use crate::words::{self, Token, Word};
-use crate::{exact, memory, model_file};
+use crate::{exact, memory, model_file, native};
 
 /// whisper.cpp gives nothing for less than about 110 ms; a second is long enough beyond doubt.
 const LEAST_SAMPLES: usize = SAMPLE_RATE as usize;
@@ -83,17 +81,19 @@ pub(crate) struct Settings {
 
 impl Model {
     /// Reads the model into memory.
-    pub(crate) fn load(path: &Path, load: &SttLoad) -> Result<Self, WorkerFault> {
-        let name = path.display();
-        if let Err(error) = std::fs::File::open(path) {
-            return Err(WorkerFault::new(FaultKind::ModelMissing, format!("{name}: cannot be opened: {error}")));
-        }
-        let invalid = |why: &str| WorkerFault::new(FaultKind::ModelInvalid, format!("{name}: {why}"));
-        model_file::check(path).map_err(|why| invalid(&format!("{why}; fetch the model again")))?;
-        let mut parameters = WhisperContextParameters::new();
-        parameters.use_gpu(load.gpu && gpu().is_some());
-        let context = WhisperContext::new_with_params(path, parameters)
-            .map_err(|_| invalid("whisper.cpp does not take it; fetch the model again"))?;
+    pub(crate) fn load(load: &SttLoad, watch: &Watch<'_>) -> Result<Self, WorkerFault> {
+        let model = OpenModel::open(&load.model)?;
+        let invalid = |why: &str| {
+            WorkerFault::new(
+                FaultKind::ModelInvalid,
+                format!("{}: {why}; fetch the model again", model.path().display()),
+            )
+        };
+        model_file::check(model.rewound()?, model.length()).map_err(|why| invalid(&why))?;
+        let mut source = Source::new(&model, watch)?;
+        let context = source.lend(|loader| native::model(loader, load.gpu && gpu().is_some()));
+        source.verdict()?;
+        let context = context.ok_or_else(|| invalid("whisper.cpp does not take it"))?;
         let multilingual = c_int::from(context.is_multilingual());
         // As whisper.cpp counts them: the vocabulary less text and control tokens.
         let languages = context.n_vocab() - 51_765 - multilingual;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Role, Spoken, list};
-use crate::message::WirePath;
+use crate::file::ModelFile;
 use crate::preamble::WorkerKind;
 
 /// Lines that are counted at most, of notes and of a transcript: in a day a line for every half second. Together they
@@ -32,7 +32,7 @@ impl Role for Llm {
 pub enum LlmPlanRequest {
     /// Count these lines with the model's own vocabulary.
     Count {
-        model: WirePath,
+        model: ModelFile,
         /// What the model is told to do; stands before the transcript.
         instructions: String,
         /// What somebody wrote down by hand, a line each; stands between the two. Trusted no more than what was said.
@@ -40,7 +40,7 @@ pub enum LlmPlanRequest {
         lines: Vec<Spoken>,
     },
     /// Tell what each of these set-ups would take, without allocating it.
-    Size { model: WirePath, setups: Vec<LlmSetup> },
+    Size { model: ModelFile, setups: Vec<LlmSetup> },
 }
 
 /// The answer to a request of the same name.
@@ -127,7 +127,7 @@ pub struct LlmParts {
 /// Which model, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LlmLoad {
-    pub model: WirePath,
+    pub model: ModelFile,
     pub setup: LlmSetup,
     pub threads: u16,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Role, Spoken, list};
+use crate::file::ModelFile;
 use crate::message::WirePath;
 use crate::preamble::WorkerKind;
 
@@ -37,13 +38,13 @@ impl Role for Stt {
 /// Which model, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SttLoad {
-    pub model: WirePath,
+    pub model: ModelFile,
     pub threads: u16,
     /// Compute on the GPU, if the worker is built for one.
     pub gpu: bool,
     /// A voice detector (Silero's, in ggml format) that tells where somebody speaks; the level of the sound does where
     /// none is given.
-    pub vad: Option<WirePath>,
+    pub vad: Option<ModelFile>,
 }
 
 /// One recording.

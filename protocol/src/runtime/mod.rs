@@ -30,6 +30,7 @@ mod heartbeat;
 mod inherited;
 mod last_words;
 mod memory;
+mod model;
 mod outbox;
 mod panic;
 mod parent_watch;
@@ -47,6 +48,7 @@ use interprocess::local_socket::{GenericFilePath, Stream, ToFsName};
 pub use cancel::Cancel;
 pub use engine::{Engine, JobContext, LoadContext};
 pub use last_words::last_words;
+pub use model::OpenModel;
 pub use sandbox::{Computes, lock_in};
 pub use serve::{Conversation, serve};
 

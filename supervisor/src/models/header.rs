@@ -1,8 +1,8 @@
 //! The first bytes of a model file, read before anything is started. Cheap, bounded, and only to tell apart:
 //! the engines check the rest, inside their worker.
 
-use std::fs::File;
-use std::io::Read;
+use std::fs::{File, Metadata};
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use meetcap_protocol::WorkerKind;
@@ -37,19 +37,54 @@ const GGUF_MAGIC: [u8; 4] = *b"GGUF";
 /// The smallest files that hold a header: 11 numbers after whisper's magic; GGUF's magic, version and counts.
 const MIN_LEN: u64 = 24;
 
-/// Opens the file and reads its magic.
+/// A file that begins as a model does. It was opened once; who reads on reads from here, from its start.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: File,
+    /// Its own, not that of whatever has its name by now.
+    pub(super) metadata: Metadata,
+    pub(super) format: ModelFormat,
+}
+
+/// Reads the file's magic.
 ///
 /// # Errors
 /// Missing, unreadable, a folder, or neither format.
 pub fn identify(path: &Path) -> Result<ModelFormat, ModelError> {
+    open(path).map(|opened| opened.format)
+}
+
+/// Opens the file and reads its magic.
+///
+/// # Errors
+/// See [`identify`].
+pub(super) fn open(path: &Path) -> Result<Opened, ModelError> {
+    let missing = |source| ModelError::Missing { path: path.to_path_buf(), source };
+    let mut file = open_at_once(path).map_err(missing)?;
+    let metadata = file.metadata().map_err(missing)?;
+    let format = format(path, &mut file, &metadata)?;
+    file.rewind().map_err(missing)?;
+    Ok(Opened { file, metadata, format })
+}
+
+/// Without a wait for whoever writes to it, should it be a pipe.
+fn open_at_once(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(libc::O_NONBLOCK);
+    }
+    options.open(path)
+}
+
+fn format(path: &Path, file: &mut File, metadata: &Metadata) -> Result<ModelFormat, ModelError> {
     let missing = |source| ModelError::Missing { path: path.to_path_buf(), source };
     let invalid = |detail: String| ModelError::Invalid { path: path.to_path_buf(), detail };
-    // Before it is opened: opening a pipe waits for whoever writes to it.
-    let metadata = std::fs::metadata(path).map_err(missing)?;
     if !metadata.is_file() {
         return Err(invalid("it is not a file".to_owned()));
     }
-    let mut file = File::open(path).map_err(missing)?;
     if metadata.len() < MIN_LEN {
         return Err(invalid(format!("it has {} bytes, too few for a model; fetch it again", metadata.len())));
     }

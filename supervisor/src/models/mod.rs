@@ -13,7 +13,7 @@ pub mod whisper;
 
 use std::path::{Path, PathBuf};
 
-use meetcap_protocol::WorkerKind;
+use meetcap_protocol::{FileIdentity, ModelFile, WorkerKind};
 use serde::Serialize;
 
 use crate::event::Phase;
@@ -27,6 +27,9 @@ pub struct Model {
     /// The name in transcripts and ledgers.
     pub name: String,
     pub path: PathBuf,
+    /// Which file it was that was looked over; a worker takes no other. Without one, the file that is there when the
+    /// worker is told of it.
+    pub checked: Option<FileIdentity>,
 }
 
 impl Model {
@@ -34,14 +37,30 @@ impl Model {
     pub fn from_path(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Self { requested: path.to_string_lossy().into_owned(), name, path }
+        Self { requested: path.to_string_lossy().into_owned(), name, path, checked: None }
     }
 
     /// A model known by a name, kept in a file.
     pub fn named(name: impl Into<String>, path: impl AsRef<Path>) -> Self {
         let name = name.into();
-        Self { requested: name.clone(), name, path: path.as_ref().to_path_buf() }
+        Self { requested: name.clone(), name, path: path.as_ref().to_path_buf(), checked: None }
     }
+
+    /// The same model, looked over.
+    pub(crate) fn checked_as(&self, identity: Option<FileIdentity>) -> Self {
+        Self { checked: identity, ..self.clone() }
+    }
+
+    /// What a worker is told of it.
+    pub(crate) fn file(&self) -> ModelFile {
+        file(&self.path, self.checked)
+    }
+}
+
+/// A file for a worker, which is to be the one that was looked over.
+pub(crate) fn file(path: &Path, checked: Option<FileIdentity>) -> ModelFile {
+    let there = || std::fs::metadata(path).ok().and_then(|metadata| FileIdentity::of(&metadata));
+    ModelFile { path: path.into(), checked: checked.or_else(there) }
 }
 
 /// A model that was found.

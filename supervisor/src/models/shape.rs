@@ -7,11 +7,12 @@
 //!
 //! The readers never panic, whatever the bytes, and allocate no more than some kilobytes.
 
-use std::fs::File;
 use std::path::Path;
 
+use meetcap_protocol::FileIdentity;
+
 use super::gguf::{self, LlmShape};
-use super::header::{ModelError, ModelFormat, identify};
+use super::header::{ModelError, ModelFormat, Opened, open};
 use super::walk::Damage;
 use super::whisper::{self, WhisperShape};
 
@@ -22,45 +23,84 @@ pub enum ModelShape {
     Llama(LlmShape),
 }
 
-/// Reads the shape of the model in a file. `None` when the file says too little.
+/// What a look at a file found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspected<S> {
+    /// `None` when the file says too little.
+    pub shape: Option<S>,
+    /// Which file it was; `None` where the platform does not tell.
+    pub identity: Option<FileIdentity>,
+}
+
+impl<S> Inspected<S> {
+    fn and_then<T>(self, narrower: impl FnOnce(S) -> Option<T>) -> Inspected<T> {
+        Inspected { shape: self.shape.and_then(narrower), identity: self.identity }
+    }
+}
+
+/// Looks over the model in a file, which is opened once.
 ///
 /// # Errors
 /// Missing, unreadable, neither format, cut short, or damaged.
-pub fn read_shape(path: &Path) -> Result<Option<ModelShape>, ModelError> {
-    let format = identify(path)?;
+pub fn inspect(path: &Path) -> Result<Inspected<ModelShape>, ModelError> {
+    let Opened { file, metadata, format } = open(path)?;
     let missing = |source| ModelError::Missing { path: path.to_path_buf(), source };
-    let file = File::open(path).map_err(missing)?;
-    let len = file.metadata().map_err(missing)?.len();
+    let len = metadata.len();
     let shape = match format {
         ModelFormat::WhisperGgml => whisper::read(file, len).map(|shape| shape.map(ModelShape::Whisper)),
         ModelFormat::Gguf { .. } => gguf::read(file, len).map(|shape| shape.map(ModelShape::Llama)),
     };
-    shape.map_err(|damage| match damage {
+    let shape = shape.map_err(|damage| match damage {
         Damage::Unreadable(source) => missing(source),
         damage => ModelError::Invalid { path: path.to_path_buf(), detail: damage.to_string() },
-    })
+    })?;
+    Ok(Inspected { shape, identity: FileIdentity::of(&metadata) })
+}
+
+/// Reads the shape of the model in a file. `None` when the file says too little.
+///
+/// # Errors
+/// Those of [`inspect`].
+pub fn read_shape(path: &Path) -> Result<Option<ModelShape>, ModelError> {
+    inspect(path).map(|inspected| inspected.shape)
+}
+
+/// Looks over a speech model; without a shape also if it is of the other kind.
+///
+/// # Errors
+/// Those of [`inspect`].
+pub fn inspect_speech(path: &Path) -> Result<Inspected<WhisperShape>, ModelError> {
+    Ok(inspect(path)?.and_then(|shape| match shape {
+        ModelShape::Whisper(shape) => Some(shape),
+        ModelShape::Llama(_) => None,
+    }))
+}
+
+/// Looks over a summary model; without a shape also if it is of the other kind.
+///
+/// # Errors
+/// Those of [`inspect`].
+pub fn inspect_language(path: &Path) -> Result<Inspected<LlmShape>, ModelError> {
+    Ok(inspect(path)?.and_then(|shape| match shape {
+        ModelShape::Llama(shape) => Some(shape),
+        ModelShape::Whisper(_) => None,
+    }))
 }
 
 /// The shape of a speech model; `None` when the file says too little, or is of the other kind.
 ///
 /// # Errors
-/// Those of [`read_shape`].
+/// Those of [`inspect`].
 pub fn speech_shape(path: &Path) -> Result<Option<WhisperShape>, ModelError> {
-    Ok(match read_shape(path)? {
-        Some(ModelShape::Whisper(shape)) => Some(shape),
-        _ => None,
-    })
+    inspect_speech(path).map(|inspected| inspected.shape)
 }
 
 /// The shape of a summary model; `None` when the file says too little, or is of the other kind.
 ///
 /// # Errors
-/// Those of [`read_shape`].
+/// Those of [`inspect`].
 pub fn language_shape(path: &Path) -> Result<Option<LlmShape>, ModelError> {
-    Ok(match read_shape(path)? {
-        Some(ModelShape::Llama(shape)) => Some(shape),
-        _ => None,
-    })
+    inspect_language(path).map(|inspected| inspected.shape)
 }
 
 #[cfg(test)]

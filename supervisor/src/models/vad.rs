@@ -9,13 +9,13 @@
 //! says, and loads one that was cut off. There is one shape only (Silero's versions 5 and 6 share it), so a file is held
 //! to it. The data is jumped over. Failures: [`ModelError`], told before anything is started.
 
-use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
+use meetcap_protocol::FileIdentity;
 use meetcap_protocol::silero::{F16, KIND, LONGEST_NAME, SHAPE, TENSORS, Tensor};
 
-use super::header::{ModelError, ModelFormat, identify};
+use super::header::{ModelError, ModelFormat, Opened, open};
 use super::walk::{Damage, Walk};
 
 /// The word that stands for no file where a detector is asked for.
@@ -65,7 +65,15 @@ impl Detector {
     /// # Errors
     /// Its file is missing, damaged, or no detector.
     pub fn check(&self) -> Result<(), ModelError> {
-        self.file().map_or(Ok(()), check)
+        self.inspect().map(drop)
+    }
+
+    /// The same, and which file it was that was looked over.
+    ///
+    /// # Errors
+    /// See [`Self::check`].
+    pub fn inspect(&self) -> Result<Option<FileIdentity>, ModelError> {
+        self.file().map_or(Ok(None), check)
     }
 }
 
@@ -84,24 +92,23 @@ fn version(name: &str) -> Option<Vec<u32>> {
     Some(version.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok()).collect())
 }
 
-fn check(path: &Path) -> Result<(), ModelError> {
+fn check(path: &Path) -> Result<Option<FileIdentity>, ModelError> {
     let missing = |source| ModelError::Missing { path: path.to_path_buf(), source };
     let invalid = |detail: &str| ModelError::Invalid {
         path: path.to_path_buf(),
         detail: format!("{detail}; name another voice detector with --vad, or do without: --vad energy"),
     };
-    match identify(path) {
-        Ok(ModelFormat::WhisperGgml) => {}
-        Ok(ModelFormat::Gguf { .. }) => return Err(invalid("it is a GGUF file and no voice detector")),
+    let Opened { file, metadata, .. } = match open(path) {
+        Ok(opened) if opened.format == ModelFormat::WhisperGgml => opened,
+        Ok(_) => return Err(invalid("it is a GGUF file and no voice detector")),
         Err(ModelError::Invalid { detail, .. }) => return Err(invalid(&detail)),
         Err(error) => return Err(error),
-    }
-    let file = File::open(path).map_err(missing)?;
-    let len = file.metadata().map_err(missing)?.len();
-    read(file, len).map_err(|damage| match damage {
+    };
+    read(file, metadata.len()).map_err(|damage| match damage {
         Damage::Unreadable(source) => missing(source),
         damage => invalid(&damage.to_string()),
-    })
+    })?;
+    Ok(FileIdentity::of(&metadata))
 }
 
 fn read(reader: impl Read + Seek, len: u64) -> Result<(), Damage> {

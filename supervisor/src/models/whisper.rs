@@ -1,26 +1,23 @@
-//! What a whisper file says of its shape: eleven numbers at the start, and its tensors one by one.
+//! What a whisper file says of its shape: eleven numbers at the start, and its tensors one by one, each held to what the
+//! numbers make whisper.cpp expect ([`meetcap_protocol::whisper`]).
 //!
 //! ```text
 //!  magic, 11 numbers │ mel filters │ vocabulary │ (tensor: dimensions, name length, type; shape; name; data)*
 //! ```
 //!
 //! The data is jumped over, so a file of any size takes a millisecond or two. whisper.cpp loads a file that was cut
-//! off in its last tensor without complaint; this tells.
+//! off in its last tensor without complaint, and believes of a tensor what the file says; this does not.
 
 use std::io::{Read, Seek};
+
+use meetcap_protocol::whisper::{BINS, LONGEST_NAME, LONGEST_WORD, MOST_DIMENSIONS, Numbers, Seen};
 
 use super::tensor::TensorType;
 use super::walk::{Damage, Walk};
 use crate::memory::Bytes;
 
-/// Bins of the spectrum of 400 samples.
-const BINS: u32 = 201;
 /// Magic, numbers and the smaller of the two filter banks: what is shorter has no shape to speak of.
 const LEAST: u64 = 48 + 8 + 4 * 80 * BINS as u64;
-const LONGEST_WORD: u64 = 1024;
-const LONGEST_NAME: u32 = 128;
-/// In quantised files this times a version is added to the type of the weights.
-const VERSION_FACTOR: u32 = 1000;
 
 /// A speech model by its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,80 +41,59 @@ pub struct WhisperShape {
     pub weights: Bytes,
 }
 
+impl WhisperShape {
+    fn new(file: Bytes, numbers: &Numbers, weights: Bytes) -> Self {
+        Self {
+            file,
+            vocabulary: numbers.vocabulary,
+            audio_context: numbers.audio_context,
+            state: numbers.state,
+            audio_heads: numbers.audio_heads,
+            audio_layers: numbers.audio_layers,
+            text_context: numbers.text_context,
+            text_heads: numbers.text_heads,
+            text_layers: numbers.text_layers,
+            mel_bands: numbers.mel_bands,
+            weight_type: TensorType::from_id(numbers.matrices.id).unwrap_or(TensorType::F16),
+            weights,
+        }
+    }
+}
+
 /// Reads the head. `None` when the file is too short to have one.
 pub(super) fn read(reader: impl Read + Seek, len: u64) -> Result<Option<WhisperShape>, Damage> {
     if len < LEAST {
         return Ok(None);
     }
     let mut walk = Walk::new(reader, len);
-    let mut shape = header(&mut walk, Bytes(len))?;
-    filters(&mut walk, shape.mel_bands)?;
+    let numbers = header(&mut walk)?;
+    filters(&mut walk, numbers.mel_bands)?;
     let words = walk.u32()?;
-    if !(1..=shape.vocabulary).contains(&words) {
+    if !(1..=numbers.vocabulary).contains(&words) {
         return Err(Damage::lie(format!("it is damaged: its vocabulary claims {words} words")));
     }
-    walk.skip_texts::<4>(u64::from(words), LONGEST_WORD)?;
-    let expected = tensors(&shape);
-    let mut found = 0;
-    let mut largest = Bytes(0);
+    walk.skip_texts::<4>(u64::from(words), u64::from(LONGEST_WORD))?;
+    let mut seen = Seen::none_of(&numbers);
+    let mut weights = Bytes(0);
     while walk.at() < len {
-        let (kind, bytes) = tensor(&mut walk)?;
-        found += 1;
-        shape.weights = shape.weights + bytes;
-        if bytes > largest {
-            (largest, shape.weight_type) = (bytes, kind);
-        }
+        weights = weights + tensor(&mut walk, &numbers, &mut seen)?;
     }
-    if found != expected {
-        return Err(Damage::lie(format!(
-            "it is cut short: it has {found} of {expected} tensors in {len} bytes; fetch it again"
-        )));
+    if seen.missing() > 0 {
+        let (all, found) = (numbers.tensors(), numbers.tensors() - seen.missing());
+        let why = format!("it is cut short: it has {found} of {all} tensors in {len} bytes; fetch it again");
+        return Err(Damage::lie(why));
     }
-    Ok(Some(shape))
+    Ok(Some(WhisperShape::new(Bytes(len), &numbers, weights)))
 }
 
-/// The numbers, each within what whisper.cpp survives (it multiplies and divides by them unlooked at).
-fn header<R: Read + Seek>(walk: &mut Walk<R>, file: Bytes) -> Result<WhisperShape, Damage> {
+fn header<R: Read + Seek>(walk: &mut Walk<R>) -> Result<Numbers, Damage> {
     // The magic was looked at before.
     walk.bytes::<4>()?;
-    let mut field = |name: &str, low: u32, high: u32| {
-        let value = walk.u32()?;
-        if (low..=high).contains(&value) {
-            Ok(value)
-        } else {
-            Err(Damage::lie(format!("it is damaged: its {name} is {}", value.cast_signed())))
-        }
-    };
-    // English-only, multilingual, and multilingual with Cantonese. whisper.cpp derives token numbers from it.
-    let vocabulary = field("vocabulary size", 51_864, 51_866)?;
-    let audio_context = field("audio context", 1, 1500)?;
-    let state = field("audio state size", 1, 8192)?;
-    let audio_heads = field("number of audio heads", 1, 256)?;
-    let audio_layers = field("number of audio layers", 1, 256)?;
-    let text_context = field("text context", 1, 4096)?;
-    let text_state = field("text state size", 1, 8192)?;
-    let text_heads = field("number of text heads", 1, 256)?;
-    let text_layers = field("number of text layers", 1, 256)?;
-    let mel_bands = field("number of mel bands", 80, 128)?;
-    let file_type = field("weight format", 0, 4 * VERSION_FACTOR)?;
-    if state != text_state || !state.is_multiple_of(audio_heads) || !state.is_multiple_of(text_heads) {
-        return Err(Damage::lie("it is damaged: its sizes contradict each other"));
+    let mut numbers = [0; 11];
+    for number in &mut numbers {
+        *number = walk.u32()?;
     }
-    let weight_type = if file_type % VERSION_FACTOR == 0 { TensorType::F32 } else { TensorType::F16 };
-    Ok(WhisperShape {
-        file,
-        vocabulary,
-        audio_context,
-        state,
-        audio_heads,
-        audio_layers,
-        text_context,
-        text_heads,
-        text_layers,
-        mel_bands,
-        weight_type,
-        weights: Bytes(0),
-    })
+    Numbers::read(numbers).map_err(|why| Damage::lie(format!("it is damaged: {why}")))
 }
 
 fn filters<R: Read + Seek>(walk: &mut Walk<R>, mel_bands: u32) -> Result<(), Damage> {
@@ -128,44 +104,35 @@ fn filters<R: Read + Seek>(walk: &mut Walk<R>, mel_bands: u32) -> Result<(), Dam
     walk.skip(u64::from(bands) * u64::from(bins) * 4)
 }
 
-/// How many tensors whisper.cpp wants to see.
-fn tensors(shape: &WhisperShape) -> u64 {
-    const AROUND_THE_ENCODER: u64 = 7;
-    const AROUND_THE_DECODER: u64 = 4;
-    const ENCODER_LAYER: u64 = 15;
-    const DECODER_LAYER: u64 = 24;
-    AROUND_THE_ENCODER
-        + AROUND_THE_DECODER
-        + ENCODER_LAYER * u64::from(shape.audio_layers)
-        + DECODER_LAYER * u64::from(shape.text_layers)
-}
-
-/// Passes one tensor: its type and size.
-fn tensor<R: Read + Seek>(walk: &mut Walk<R>) -> Result<(TensorType, Bytes), Damage> {
+/// Passes one tensor: its size.
+fn tensor<R: Read + Seek>(walk: &mut Walk<R>, numbers: &Numbers, seen: &mut Seen) -> Result<Bytes, Damage> {
     let at = walk.at();
     let damaged = || Damage::lie(format!("it is damaged: no tensor can begin as this does at byte {at}"));
-    let (dimensions, name, id) = (walk.u32()?, walk.u32()?, walk.u32()?);
-    if !(1..=4).contains(&dimensions) || !(1..=LONGEST_NAME).contains(&name) {
+    let (dimensions, length, kind) = (walk.u32()?, walk.u32()?, walk.u32()?);
+    if !(1..=MOST_DIMENSIONS).contains(&dimensions) || !(1..=LONGEST_NAME).contains(&length) {
         return Err(damaged());
     }
-    let kind = TensorType::from_id(id)
-        .ok_or_else(|| Damage::lie(format!("it has weights of the unknown type {id}; a newer version may read it")))?;
-    let mut elements = 1_u64;
-    for dimension in 0..dimensions {
-        let size = u64::from(walk.u32()?);
-        if dimension == 0 && !size.is_multiple_of(kind.block()) {
-            return Err(damaged());
-        }
-        // whisper.cpp multiplies in 32 bits.
-        elements = elements.saturating_mul(size);
-        if elements == 0 || elements > u64::from(i32::MAX.unsigned_abs()) {
-            return Err(damaged());
-        }
+    let mut sizes = [1; MOST_DIMENSIONS as usize];
+    for size in &mut sizes[..dimensions as usize] {
+        *size = walk.u32()?;
     }
-    walk.skip(u64::from(name))?;
-    let bytes = kind.bytes(elements);
+    let mut name = [0; LONGEST_NAME as usize];
+    let name = &mut name[..length as usize];
+    walk.fill(name)?;
+    let expected = numbers.expect(name).ok_or_else(damaged)?;
+    // It is one of the known names: fit for a message.
+    let name = String::from_utf8_lossy(name);
+    if !expected.is(sizes, kind) {
+        let [wide, high, deep] = expected.sizes;
+        let why = format!("its tensor {name} is not of the type and shape ({wide} by {high} by {deep}) of its header");
+        return Err(Damage::lie(format!("it is damaged: {why}")));
+    }
+    if !seen.add(&expected) {
+        return Err(Damage::lie(format!("it is damaged: its tensor {name} is there twice")));
+    }
+    let bytes = expected.bytes();
     walk.skip_data(bytes)?;
-    Ok((kind, Bytes(bytes)))
+    Ok(Bytes(bytes))
 }
 
 #[cfg(test)]
@@ -174,20 +141,33 @@ mod tests {
 
     use super::*;
 
-    /// A file of one layer each, in which every tensor has 32 elements of `kind`.
+    /// A file of one layer each, whose weights are all zero. `change` is for the numbers at its start.
     fn model(change: impl FnOnce(&mut [u32])) -> Vec<u8> {
         let mut numbers = [0x6767_6d6c, 51_864, 1500, 96, 3, 1, 448, 96, 3, 1, 80, 2008];
+        let shape = Numbers::read(numbers[1..].try_into().expect("eleven")).expect("sound");
         change(&mut numbers);
-        let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        let mut put = |numbers: &[u32]| bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
-        put(&[80, 201]);
-        put(&vec![0; 80 * 201]);
-        put(&[2, 4, 0, 0]);
-        for _ in 0..50 {
-            put(&[2, 4, 6, 32, 2, 0]);
-            // Two blocks of 22 bytes.
-            put(&[0; 11]);
+        let mut bytes = Vec::new();
+        put(&mut bytes, &numbers);
+        put(&mut bytes, &[80, 201]);
+        put(&mut bytes, &vec![0; 80 * 201]);
+        put(&mut bytes, &[2, 4, 0, 0]);
+        for name in shape.names() {
+            bytes.extend(tensor(&shape, &name));
         }
+        bytes
+    }
+
+    fn put(bytes: &mut Vec<u8>, numbers: &[u32]) {
+        bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+    }
+
+    fn tensor(shape: &Numbers, name: &str) -> Vec<u8> {
+        let (expected, mut bytes) = (shape.expect(name.as_bytes()).expect("there is one"), Vec::new());
+        let dimensions = expected.sizes.iter().rposition(|size| *size != 1).map_or(1, |last| last + 1);
+        put(&mut bytes, &[dimensions as u32, name.len() as u32, expected.kind.id]);
+        put(&mut bytes, &expected.sizes[..dimensions]);
+        bytes.extend(name.as_bytes());
+        bytes.resize(bytes.len() + expected.bytes() as usize, 0);
         bytes
     }
 
@@ -195,17 +175,27 @@ mod tests {
         read(Cursor::new(bytes), bytes.len() as u64).map_err(|damage| damage.to_string())
     }
 
+    /// Where the tensor of this name begins.
+    fn place(file: &[u8], name: &str) -> usize {
+        let dimensions = if name.ends_with("bias") || name.contains("ln") { 1 } else { 2 };
+        let at = file.windows(name.len()).position(|part| part == name.as_bytes()).expect("it is there");
+        at - 12 - 4 * dimensions
+    }
+
     #[test]
     fn the_numbers_and_the_weights_are_read() {
         let shape = verdict(&model(|_| ())).expect("sound").expect("long enough");
         assert_eq!((shape.state, shape.audio_heads, shape.text_layers, shape.mel_bands), (96, 3, 1, 80));
-        assert_eq!((shape.weights, shape.weight_type.name()), (Bytes(50 * 44), "Q5_0"));
+        assert_eq!(shape.weight_type.name(), "Q5_0");
+        let embedding = 96 * 51_864 / 32 * 22;
+        assert!((embedding..2 * embedding).contains(&shape.weights.0), "{:?}", shape.weights);
     }
 
     #[test]
     fn a_file_cut_anywhere_is_refused_with_what_is_missing_or_has_no_shape() {
         let whole = model(|_| ());
-        for len in (0..whole.len()).filter(|len| *len < 100 || *len > LEAST as usize - 10) {
+        let ends = (LEAST as usize - 10..LEAST as usize + 400).chain((0..whole.len()).step_by(4999));
+        for len in (0..100).chain(ends).chain(whole.len() - 400..whole.len()) {
             match verdict(&whole[..len]) {
                 Ok(shape) => assert!(shape.is_none() && (len as u64) < LEAST, "{len} bytes"),
                 Err(why) => assert!(why.contains("cut short"), "{len} bytes: {why}"),
@@ -219,12 +209,48 @@ mod tests {
     fn lying_numbers_are_named() {
         let changes =
             [(1, 1), (2, 60_000), (3, 97), (4, 0), (5, u32::MAX), (7, 128), (10, 81), (3, u32::MAX), (11, 9999)];
-        for (place, value) in changes {
+        // Numbers that a model may have, but not one with these tensors.
+        for (place, value) in changes.into_iter().chain([(2, 1499), (5, 2), (6, 447), (9, 2), (11, 2007), (1, 51_865)])
+        {
             let why = verdict(&model(|numbers| numbers[place] = value)).expect_err("a lie");
-            assert!(why.contains("damaged"), "number {place}: {why}");
+            assert!(why.contains("damaged") || why.contains(" tensors in "), "number {place} = {value}: {why}");
         }
-        let mut more = model(|_| ());
-        more.extend([0; 4]);
-        assert!(verdict(&more).is_err(), "something is left over");
+    }
+
+    #[test]
+    fn tensors_that_are_not_what_they_should_be_are_refused_by_name() {
+        let whole = model(|_| ());
+        let name = "encoder.blocks.0.attn.key.weight";
+        let at = place(&whole, name);
+        let changed = |offset: usize, value: u32| {
+            let mut file = whole.clone();
+            file[at + offset..at + offset + 4].copy_from_slice(&value.to_le_bytes());
+            verdict(&file).expect_err("a lie")
+        };
+        for (offset, value) in [(0, 0), (0, 5), (0, u32::MAX), (4, 0), (4, 129), (4, u32::MAX), (4, 31)] {
+            assert!(changed(offset, value).contains(&format!("at byte {at}")), "{offset}: {value}");
+        }
+        for (offset, value) in [(8, 7), (8, 40), (8, u32::MAX), (12, 0), (12, 192), (12, u32::MAX), (16, 48)] {
+            let why = changed(offset, value);
+            assert!(why.contains(name) && why.contains("96 by 96 by 1"), "{offset}: {why}");
+        }
+        let mut other = whole.clone();
+        other[at + 20] = b'E';
+        assert!(verdict(&other).expect_err("unknown").contains(&format!("at byte {at}")));
+    }
+
+    #[test]
+    fn a_tensor_that_is_there_twice_and_what_is_left_over_are_refused() {
+        let whole = model(|_| ());
+        let last = place(&whole, "decoder.blocks.0.cross_attn.out.bias");
+        let twice = [&whole[..], &whole[last..]].concat();
+        assert!(verdict(&twice).expect_err("twice").contains("cross_attn.out.bias is there twice"));
+        // As many tensors as there should be, but not those.
+        let first = place(&whole, "decoder.blocks.0.cross_attn.out.weight");
+        let instead = [&whole[..first], &whole[last..], &whole[last..]].concat();
+        assert!(verdict(&instead).is_err());
+        for rest in [1, 4, 12, 40] {
+            assert!(verdict(&[&whole[..], &vec![0; rest]].concat()).is_err(), "{rest} bytes are left over");
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::fallback::{Names, ladder};
 use crate::memory::MemoryPolicy;
 use crate::memory::estimate::{Need, further_window_need, llm_need, should_map_weights, stt_need};
 use crate::models::gguf::LlmShape;
-use crate::models::shape::{language_shape, speech_shape};
+use crate::models::shape::{Inspected, inspect_language, inspect_speech};
 use crate::models::{Model, find_in_folder, header, named};
 use crate::worker::{WorkerExit, Yields};
 
@@ -168,11 +168,11 @@ impl SpeechUse {
 /// several or that one were asked for: less speed comes before a smaller model.
 pub(super) fn speech(model: &Model, wanted: SpeechUse) -> Result<Vec<Candidate>, JobError> {
     let SpeechUse { beams, on_gpu, windows: most } = wanted;
-    let shape = speech_shape(&model.path)?;
+    let Inspected { shape, identity } = inspect_speech(&model.path)?;
     let need =
         |on_gpu| shape.as_ref().map_or_else(|| Need::of_name(&model.name), |shape| stt_need(shape, beams, on_gpu));
     let (name, windows) = (model.name.clone(), NonZeroU8::MIN);
-    let on_cpu = Candidate { name, model: model.clone(), need: need(false), on_gpu: false, windows };
+    let on_cpu = Candidate { name, model: model.checked_as(identity), need: need(false), on_gpu: false, windows };
     if on_gpu {
         let there = Candidate { need: need(true), on_gpu: true, ..on_cpu.clone() };
         return Ok(vec![there, Candidate { name: format!("{} on the CPU", model.name), ..on_cpu }]);
@@ -194,7 +194,8 @@ pub(super) fn speech(model: &Model, wanted: SpeechUse) -> Result<Vec<Candidate>,
 
 /// A summary model and the least that it is of use with, which is beside any graphics processor.
 pub(super) fn summary(model: Model) -> Result<Vec<Candidate>, JobError> {
-    let shape = language_shape(&model.path)?;
+    let Inspected { shape, identity } = inspect_language(&model.path)?;
+    let model = model.checked_as(identity);
     let need = shape.map_or_else(|| Need::of_name(&model.name), |shape| llm_need(&shape, &least(&shape), false));
     Ok(vec![Candidate { name: model.name.clone(), model, need, on_gpu: false, windows: NonZeroU8::MIN }])
 }

@@ -18,7 +18,7 @@ use meetcap_protocol::payload::Role;
 use meetcap_protocol::payload::llm::{KvType, Llm, LlmJob, LlmLoad, LlmPlanReport, LlmPlanRequest, LlmSetup};
 use meetcap_protocol::payload::stt::{Stt, SttJob, SttLoad};
 use meetcap_protocol::preamble::{Preamble, PreambleReply};
-use meetcap_protocol::{FromWorker, Spoken, SupervisorHello, ToWorker, WirePath};
+use meetcap_protocol::{FromWorker, ModelFile, Spoken, SupervisorHello, ToWorker, WirePath};
 
 use crate::frames::Frames;
 
@@ -53,7 +53,7 @@ pub fn speech_by(
     threads: u16,
     exact_tokens: Option<u32>,
 ) -> Peaks {
-    let load = SttLoad { model: model.into(), threads, gpu: false, vad: vad.map(WirePath::from) };
+    let load = SttLoad { model: model.into(), threads, gpu: false, vad: vad.map(ModelFile::from) };
     speech_as(program, load, fixed_job(audio, exact_tokens))
 }
 
@@ -64,7 +64,8 @@ pub fn fixed_job(audio: &Path, exact_tokens: Option<u32>) -> SttJob {
 
 /// Loads and transcribes as it is told.
 pub fn speech_as(program: &Path, load: SttLoad, job: SttJob) -> Peaks {
-    let files: Vec<PathBuf> = [&load.model, &job.audio].into_iter().chain(&load.vad).map(WirePath::to_path).collect();
+    let models = [&load.model].into_iter().chain(&load.vad).map(|file| &file.path);
+    let files: Vec<PathBuf> = models.chain([&job.audio]).map(WirePath::to_path).collect();
     let readable: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     let mut worker = Worker::<Stt>::start(program, &readable);
     worker.say(&ToWorker::Plan(()));
