@@ -3,8 +3,8 @@
 use std::io::{Read, Seek};
 
 use super::tensors::Table;
-use super::values::{MAX_ELEMENTS, Text, array_length, integer, is_integer, kind, skip_array, skip_value};
-use super::{LONGEST_KEY, LayerShape, LlmShape, MAX_LAYERS};
+use super::values::{MAX_ELEMENTS, Text, array_length, float, integer, is_integer, kind, skip_array, skip_value};
+use super::{LONGEST_KEY, LayerShape, LlmShape, MAX_LAYERS, Names, sanity};
 use crate::memory::Bytes;
 use crate::models::walk::{Damage, Walk};
 
@@ -18,7 +18,7 @@ enum Value {
 }
 
 /// The keys of the architecture that memory depends on.
-const WANTED: [&str; 19] = [
+const WANTED: [&str; 23] = [
     "block_count",
     "context_length",
     "embedding_length",
@@ -38,6 +38,10 @@ const WANTED: [&str; 19] = [
     "ssm.group_count",
     "expert_used_count",
     "expert_feed_forward_length",
+    "expert_count",
+    "expert_group_count",
+    "expert_group_used_count",
+    "nextn_predict_layers",
 ];
 
 /// What was read of the keys.
@@ -50,17 +54,29 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn read_pair<R: Read + Seek>(&mut self, walk: &mut Walk<R>, architecture: &str) -> Result<(), Damage> {
+    pub(super) fn read_pair<R: Read + Seek>(
+        &mut self,
+        walk: &mut Walk<R>,
+        architecture: Option<&str>,
+        names: &mut Names,
+    ) -> Result<(), Damage> {
         let key = Text::<LONGEST_KEY>::read(walk)?;
         if key.is("") {
             return Err(Damage::lie("it is damaged: a key without a name"));
+        }
+        if !names.add(&key) {
+            return Err(Damage::lie(format!("it is damaged: its key {} is there twice", key.shown())));
         }
         let kind = walk.u32()?;
         let key = std::str::from_utf8(key.as_bytes()).unwrap_or_default();
         match key {
             "general.name" if kind == kind::TEXT => self.name = Text::<256>::read(walk)?.to_text(),
             "general.type" if kind == kind::TEXT => companion(Text::<64>::read(walk)?.to_text().as_deref())?,
+            "general.architecture" if kind != kind::TEXT => {
+                return Err(Damage::lie("it is damaged: its architecture is not written as text"));
+            }
             "general.alignment" if kind == kind::U32 => self.alignment = integer(walk, kind)?,
+            "general.alignment" => return Err(Damage::lie("it is damaged: its alignment is not written as a number")),
             "tokenizer.ggml.tokens" if kind == kind::ARRAY => {
                 let (of, count) = (walk.u32()?, array_length(walk)?);
                 self.tokens = count;
@@ -73,9 +89,14 @@ impl Keys {
                 }
             }
             _ => {
-                let own = key.strip_prefix(architecture).and_then(|key| key.strip_prefix('.'));
+                let own = architecture.and_then(|own| key.strip_prefix(own)?.strip_prefix('.'));
                 match own.and_then(|own| WANTED.iter().position(|wanted| *wanted == own)) {
                     Some(place) => self.values[place] = value(walk, kind)?,
+                    None if own == Some("rope.scaling.type") && kind == kind::TEXT => scaling(walk)?,
+                    None if matches!(kind, kind::F32 | kind::F64) => {
+                        let value = float(walk, kind)?;
+                        own.map_or(Ok(()), |own| sanity::float(own, value))?;
+                    }
                     None => skip_value(walk, kind)?,
                 }
             }
@@ -105,6 +126,11 @@ impl Keys {
             Value::Each(numbers) => *numbers.get(layer)?,
         };
         u32::try_from(number).ok()
+    }
+
+    /// Words of the vocabulary.
+    pub(super) fn tokens(&self) -> u64 {
+        self.tokens
     }
 
     pub(super) fn alignment(&self) -> Result<u64, Damage> {
@@ -186,6 +212,17 @@ impl Attention {
             Self::Each(interval) => (layer as u64 + 1).is_multiple_of(*interval),
         }
     }
+}
+
+fn scaling<R: Read + Seek>(walk: &mut Walk<R>) -> Result<(), Damage> {
+    let name = Text::<64>::read(walk)?;
+    if sanity::SCALINGS.iter().any(|known| name.is(known)) {
+        return Ok(());
+    }
+    Err(Damage::lie(format!(
+        "its context is stretched in the unknown way {}; a newer version may know it",
+        name.shown()
+    )))
 }
 
 fn companion(kind: Option<&str>) -> Result<(), Damage> {

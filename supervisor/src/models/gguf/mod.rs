@@ -9,9 +9,12 @@
 //! unknown.
 
 mod keys;
+mod sanity;
 mod tensors;
 mod values;
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Seek};
 
 use self::keys::Keys;
@@ -85,21 +88,37 @@ pub struct LayerShape {
 /// Reads the head. `None` when it says too little to know the shape by.
 pub(super) fn read(reader: impl Read + Seek, len: u64) -> Result<Option<LlmShape>, Damage> {
     let mut walk = Walk::new(reader, len);
-    let (tensors, pairs) = counts(&mut walk, len)?;
-    let Some(architecture) = architecture(&mut walk, pairs)? else { return Ok(None) };
+    let (_, pairs) = counts(&mut walk, len)?;
+    let architecture = architecture(&mut walk, pairs)?;
     walk.rewind()?;
-    let (tensors, pairs) = if tensors == 0 { return Ok(None) } else { counts(&mut walk, len)? };
-    let mut keys = Keys::default();
+    let (tensors, pairs) = counts(&mut walk, len)?;
+    let (mut keys, mut names) = (Keys::default(), Names::default());
     for _ in 0..pairs {
-        keys.read_pair(&mut walk, &architecture)?;
+        keys.read_pair(&mut walk, architecture.as_deref(), &mut names)?;
     }
-    let layers = match keys.number("block_count") {
-        None | Some(0) => return Ok(None),
-        Some(layers) if layers <= u64::from(MAX_LAYERS) => layers as usize,
-        Some(layers) => return Err(Damage::lie(format!("it claims {layers} layers; no model has that many"))),
-    };
-    let table = Table::read(&mut walk, tensors, layers, keys.alignment()?, Family::here())?;
-    Ok(keys.shape(architecture, layers, table, Bytes(len)))
+    if tensors == 0 {
+        return Ok(None);
+    }
+    let layers = sanity::layers(&keys)?;
+    sanity::check(&keys, architecture.as_deref(), Bytes(len))?;
+    // Also where it says too little for a shape: what is certain damage is certain without one.
+    let table = Table::read(&mut walk, tensors, layers.unwrap_or(0), keys.alignment()?, Family::here())?;
+    Ok(architecture.zip(layers).and_then(|(architecture, layers)| keys.shape(architecture, layers, table, Bytes(len))))
+}
+
+/// Names that were there: of keys, or of tensors. Keeps a number for each, so that two of `n` names are taken for the
+/// same in one of `2^64 / n^2` files.
+#[derive(Debug, Default)]
+struct Names {
+    seen: HashSet<u64>,
+    state: RandomState,
+}
+
+impl Names {
+    /// False when it was there before. Names too long to be kept are left to the engine.
+    fn add<const N: usize>(&mut self, name: &Text<N>) -> bool {
+        !name.is_whole() || self.seen.insert(self.state.hash_one(name.as_bytes()))
+    }
 }
 
 /// Numbers of tensors and of keys.

@@ -2,12 +2,14 @@
 
 use std::io::{Read, Seek};
 
+use super::Names;
 use super::values::Text;
 use crate::memory::Bytes;
 use crate::models::tensor::{Family, TensorType};
 use crate::models::walk::{Damage, Walk};
 
-const LONGEST_NAME: usize = 128;
+/// llama.cpp's own limit (`GGML_MAX_NAME`, less the end of the text).
+const LONGEST_NAME: usize = 63;
 
 /// The table of tensors, added up.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -41,11 +43,18 @@ impl Table {
     ) -> Result<Self, Damage> {
         let mut table = Self { weights: Weights::default(), layers: vec![Bytes(0); layers] };
         let (mut end, mut has_output, mut input) = (0_u64, false, None);
+        let mut names = Names::default();
         for _ in 0..tensors {
             let tensor = Tensor::read(walk)?;
+            if !names.add(&tensor.name) {
+                let why = format!("it is damaged: its tensor {} is there twice", tensor.name.shown());
+                return Err(Damage::lie(why));
+            }
             let start = end.checked_next_multiple_of(alignment).unwrap_or(u64::MAX);
             if tensor.offset != start {
-                return Err(Damage::lie("it is damaged: its tensors do not lie one after another"));
+                let (name, offset) = (tensor.name.shown(), tensor.offset);
+                let why = format!("its tensors do not lie one after another: {name} is at {offset}, not at {start}");
+                return Err(Damage::lie(format!("it is damaged: {why}")));
             }
             end = start.saturating_add(tensor.bytes.0);
             match tensor.place() {
@@ -107,7 +116,10 @@ struct Tensor {
 
 impl Tensor {
     fn read<R: Read + Seek>(walk: &mut Walk<R>) -> Result<Self, Damage> {
-        let name = Text::read(walk)?;
+        let name: Text<LONGEST_NAME> = Text::read(walk)?;
+        if !name.is_whole() || name.is("") {
+            return Err(Damage::lie(format!("it is damaged: a tensor is named by {} bytes", name.length())));
+        }
         let dimensions = walk.u32()?;
         if dimensions > 4 {
             return Err(Damage::lie(format!("it is damaged: a tensor of {dimensions} dimensions")));

@@ -9,7 +9,7 @@ use crate::models::tensor::TensorType;
 /// A file in the making.
 #[derive(Clone, Default)]
 struct Builder {
-    keys: Vec<Vec<u8>>,
+    keys: Vec<(String, Vec<u8>)>,
     tensors: Vec<(String, Vec<u64>, u32)>,
 }
 
@@ -18,8 +18,10 @@ fn text(value: &str) -> Vec<u8> {
 }
 
 impl Builder {
+    /// Puts it in the place of what had its name.
     fn key(mut self, key: &str, kind: u32, value: &[u8]) -> Self {
-        self.keys.push([&text(key)[..], &kind.to_le_bytes(), value].concat());
+        self.keys.retain(|(known, _)| known != key);
+        self.keys.push((key.to_owned(), [&text(key)[..], &kind.to_le_bytes(), value].concat()));
         self
     }
 
@@ -55,7 +57,7 @@ impl Builder {
         let mut bytes = b"GGUF\x03\0\0\0".to_vec();
         bytes.extend((self.tensors.len() as u64).to_le_bytes());
         bytes.extend((self.keys.len() as u64).to_le_bytes());
-        bytes.extend(self.keys.concat());
+        self.keys.iter().for_each(|(_, key)| bytes.extend(key));
         let (mut offset, mut end) = (0_u64, 0);
         for (name, sizes, id) in &self.tensors {
             bytes.extend(text(name));
@@ -179,7 +181,7 @@ fn mixed_models_attend_in_some_layers_and_remember_in_the_others() {
         .number("qwen35.ssm.state_size", 128)
         .number("qwen35.ssm.inner_size", 256)
         .number("qwen35.ssm.group_count", 2)
-        .tensor("x", &[1], 0);
+        .tensor("x", &[4096], 0);
     let shape = shape(&builder);
     assert_eq!(shape.layers.iter().map(|layer| layer.kv_heads).collect::<Vec<_>>(), [0, 0, 0, 2, 0, 0, 0, 2]);
     assert_eq!(shape.memory, Bytes(4 * (128 * 256 + 3 * (256 + 2 * 2 * 128))));
@@ -241,6 +243,85 @@ fn lies_are_refused_by_name() {
     assert!(refusal(&llama().tensor("x", &[65, 2], 2)).contains("65 by 2"));
     let list = [&kind::TEXT.to_le_bytes()[..], &u64::MAX.to_le_bytes()].concat();
     assert!(refusal(&llama().key("list", kind::ARRAY, &list)).contains("list of"));
+}
+
+#[test]
+fn what_is_there_twice_is_refused_by_name() {
+    let mut twice = llama();
+    twice.keys.push(twice.keys[2].clone());
+    assert!(refusal(&twice).contains("llama.block_count is there twice"));
+    assert!(refusal(&llama().tensor("blk.0.attn_q.weight", &[1], 0)).contains("blk.0.attn_q.weight is there twice"));
+    let long = "x".repeat(64);
+    assert!(refusal(&llama().tensor(&long, &[1], 0)).contains("named by 64 bytes"));
+    assert!(refusal(&llama().tensor("", &[1], 0)).contains("named by 0 bytes"));
+}
+
+#[test]
+fn what_llama_cpp_would_abort_on_is_refused() {
+    let number = |key: &str, value| refusal(&llama().number(key, value));
+    assert!(number("llama.block_count", 0).contains("0 layers"));
+    assert!(number("llama.nextn_predict_layers", 3).contains("look ahead"));
+    for (experts, used, groups, groups_used) in [
+        (0, 1, 0, 0),
+        (4, 0, 0, 0),
+        (4, 5, 0, 0),
+        (1025, 2, 0, 0),
+        (4, 2, 4, 1),
+        (4, 2, 3, 1),
+        (4, 2, 2, 0),
+        (0, 0, 1, 0),
+    ] {
+        let builder = llama()
+            .number("llama.expert_count", experts)
+            .number("llama.expert_used_count", used)
+            .number("llama.expert_group_count", groups)
+            .number("llama.expert_group_used_count", groups_used);
+        assert!(refusal(&builder).contains("experts"), "{experts} {used} {groups} {groups_used}");
+    }
+    let sound = llama().number("llama.expert_count", 8).number("llama.expert_used_count", 2);
+    assert_eq!(shape(&sound).experts_used, 2);
+    let float = |key: &str, value: f32| llama().key(key, kind::F32, &value.to_le_bytes());
+    for (key, value) in [
+        ("llama.attention.layer_norm_rms_epsilon", f32::NAN),
+        ("llama.attention.layer_norm_rms_epsilon", 1e22),
+        ("llama.attention.layer_norm_epsilon", -1e-5),
+        ("llama.rope.freq_base", 0.0),
+        ("llama.rope.freq_base", f32::NEG_INFINITY),
+        ("llama.logit_scale", f32::INFINITY),
+    ] {
+        let why = refusal(&float(key, value));
+        assert!(why.contains(key.trim_start_matches("llama.")), "{key} {value}: {why}");
+    }
+    assert_eq!(shape(&float("llama.rope.freq_base", 1e6)).layers.len(), 2);
+    assert!(refusal(&llama().text("llama.rope.scaling.type", "linnar")).contains("linnar"));
+    assert_eq!(shape(&llama().text("llama.rope.scaling.type", "yarn")).layers.len(), 2);
+    assert!(refusal(&llama().key("general.alignment", 5, &[32, 0, 0, 0])).contains("alignment"));
+    assert!(refusal(&llama().number("general.architecture", 1)).contains("architecture"));
+}
+
+#[test]
+fn numbers_that_the_file_has_no_room_for_are_refused() {
+    let number = |key: &str, value| refusal(&llama().number(key, value));
+    for key in ["embedding_length", "feed_forward_length", "attention.key_length", "ssm.inner_size"] {
+        assert!(number(&format!("llama.{key}"), u32::MAX).contains(key), "{key}");
+    }
+    assert!(number("llama.attention.head_count_kv", 5).contains("4 heads have keys and values of 5"));
+    assert!(number("llama.context_length", 63).contains("63 tokens"));
+    assert_eq!(shape(&llama().number("llama.context_length", 0)).trained_context, 0, "it does not say");
+}
+
+#[test]
+fn a_table_is_looked_over_also_where_the_keys_say_too_little() {
+    let builder = |offset: u64| {
+        let (mut bytes, len) = Builder::default().tensor("x", &[32], 0).tensor("y", &[1], 0).head();
+        let at = bytes.windows(8).rposition(|part| part == 128_u64.to_le_bytes()).expect("the second tensor's place");
+        bytes[at..at + 8].copy_from_slice(&offset.to_le_bytes());
+        bytes.resize(len as usize, 0);
+        bytes
+    };
+    assert_eq!(shape_of(&builder(128)), Ok(None));
+    let why = shape_of(&builder(96)).expect_err("they overlap");
+    assert!(why.contains("y is at 96, not at 128"), "{why}");
 }
 
 #[test]

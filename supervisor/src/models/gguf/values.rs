@@ -10,6 +10,8 @@ const LONGEST_TEXT: u64 = 16 << 20;
 
 pub(super) mod kind {
     pub(in super::super) const U32: u32 = 4;
+    pub(in super::super) const F32: u32 = 6;
+    pub(in super::super) const F64: u32 = 12;
     pub(in super::super) const BOOL: u32 = 7;
     pub(in super::super) const TEXT: u32 = 8;
     pub(in super::super) const ARRAY: u32 = 9;
@@ -67,17 +69,27 @@ pub(super) fn integer<R: Read + Seek>(walk: &mut Walk<R>, kind: u32) -> Result<O
     })
 }
 
+/// A number with a fraction.
+pub(super) fn float<R: Read + Seek>(walk: &mut Walk<R>, kind: u32) -> Result<f64, Damage> {
+    match kind {
+        kind::F32 => walk.bytes().map(|bytes| f64::from(f32::from_le_bytes(bytes))),
+        _ => walk.bytes().map(f64::from_le_bytes),
+    }
+}
+
 /// A short text kept in place; of a longer one only that it was longer.
 pub(super) struct Text<const N: usize> {
     bytes: [u8; N],
     len: usize,
+    /// As it is written.
+    length: u64,
     whole: bool,
 }
 
 impl<const N: usize> Text<N> {
     pub(super) fn read<R: Read + Seek>(walk: &mut Walk<R>) -> Result<Self, Damage> {
         let len = walk.u64()?;
-        let mut text = Self { bytes: [0; N], len: 0, whole: false };
+        let mut text = Self { bytes: [0; N], len: 0, length: len, whole: false };
         match usize::try_from(len) {
             Ok(len) if len <= N => {
                 walk.fill(&mut text.bytes[..len])?;
@@ -86,6 +98,20 @@ impl<const N: usize> Text<N> {
             _ => walk.skip(len)?,
         }
         Ok(text)
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// As it is written.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// For a message: the name, or that it is too long for one.
+    pub(super) fn shown(&self) -> String {
+        if self.whole { self.as_bytes().escape_ascii().to_string() } else { format!("a name of more than {N} bytes") }
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
