@@ -25,7 +25,7 @@ use meetcap_protocol::payload::stt;
 use serde::{Deserialize, Serialize, Serializer};
 
 pub(crate) use commit::sync_folder;
-pub use commit::{OutputError, check_folder, check_targets, commit, remove_leftovers};
+pub use commit::{Audience, OutputError, check_folder, check_targets, commit, commit_for, remove_leftovers};
 pub use names::{Format, NoFileName, OutputNames, UnknownFormat};
 
 /// A recording in writing. The order of the fields is the order in the file.

@@ -51,7 +51,7 @@ use crate::journal::{self, Journal};
 use crate::memory::estimate::detector_need;
 use crate::memory::{Bytes, Ledger, MemoryPolicy, Thresholds, read_own, saved};
 use crate::models::{Model, header};
-use crate::output::{self, OutputNames, Transcript};
+use crate::output::{self, Audience, OutputNames, Transcript};
 use crate::permit::LoadGate;
 use crate::programs::WorkerPrograms;
 use crate::queue::Queue;
@@ -130,6 +130,8 @@ struct Run {
     at: usize,
     /// What it is about.
     subject: PathBuf,
+    /// Who may read what is made of it.
+    audience: Audience,
     /// What it has had of the turn that is going on.
     share: Option<Share>,
     heard: Option<Heard>,
@@ -149,7 +151,9 @@ impl Begin {
     fn of(&self, at: usize, subject: PathBuf) -> Run {
         let thresholds = self.host.memory.thresholds;
         let ledger = Ledger::new(subject.to_string_lossy().into_owned(), self.started.clone(), thresholds);
-        Run { host: self.host.clone(), ledger, sign: self.sign.clone(), at, subject, share: None, heard: None }
+        let audience = Audience::of(&subject);
+        let (host, sign) = (self.host.clone(), self.sign.clone());
+        Run { host, ledger, sign, at, subject, audience, share: None, heard: None }
     }
 }
 
@@ -214,7 +218,7 @@ impl Run {
     }
 
     fn write(&mut self, files: &[(PathBuf, String)]) -> Result<(), JobError> {
-        output::commit(files)?;
+        output::commit_for(self.audience, files)?;
         self.ledger.outputs.extend(files.iter().map(|(path, _)| path.clone()));
         Ok(())
     }
@@ -422,7 +426,7 @@ fn finish(
 ) -> RunReport {
     let mut run = run;
     run.checkpoint("end");
-    let Run { host, mut ledger, heard, .. } = run;
+    let Run { host, mut ledger, heard, audience, .. } = run;
     ledger.saved_bytes = saved(&ledger.phases);
     ledger.timeline = host.events.timeline();
     let code = |result: &Result<(), JobError>| {
@@ -434,7 +438,7 @@ fn finish(
         ledger.outputs.push(path.to_path_buf());
         let written = serde_json::to_string_pretty(&ledger)
             .map_err(|error| JobError::Internal(error.to_string()))
-            .and_then(|text| Ok(output::commit(&[(path.to_path_buf(), text + "\n")])?));
+            .and_then(|text| Ok(output::commit_for(audience, &[(path.to_path_buf(), text + "\n")])?));
         if let Err(error) = written {
             ledger.outputs.pop();
             if result.is_ok() {

@@ -7,7 +7,7 @@ use meetcap_supervisor::{ExitCode, report};
 
 use super::Refusal;
 use super::args::ReportArgs;
-use super::targets::put;
+use super::targets::put_of;
 
 pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Refusal> {
     let ledger = report::read(&args.ledger).map_err(|error| Refusal::new(ExitCode::Input, error.to_string()))?;
@@ -15,7 +15,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Refusal> {
         None => print(&report::text(&ledger)),
         Some(target) => {
             refuse_targets(&args.ledger, target)?;
-            put("--html", target, report::html(&ledger))?;
+            put_of(&args.ledger, "--html", target, report::html(&ledger))?;
             Ok(ExitCode::Done)
         }
     }

@@ -6,16 +6,16 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::{PREFIX, SUFFIX};
+use super::{Audience, PREFIX, SUFFIX};
 
 /// A place for files. A temporary is named with [`PREFIX`], a tag that tells whose it is, and [`SUFFIX`].
 pub(super) trait Disk {
     type Temporary: Write;
 
-    /// A new, empty temporary in `dir`.
-    fn create(&self, dir: &Path, tag: &str) -> io::Result<Self::Temporary>;
-    /// Gives the temporary the owner and the permissions of the file that it is to replace.
-    fn keep_permissions(&self, temporary: &Self::Temporary, existing: &Metadata) -> io::Result<()>;
+    /// A new, empty temporary in `dir`, for no more than this audience.
+    fn create(&self, dir: &Path, tag: &str, audience: Audience) -> io::Result<Self::Temporary>;
+    /// Gives the temporary the owner and the permissions of the file that it is to replace, as far as the audience goes.
+    fn keep_permissions(&self, temporary: &Self::Temporary, existing: &Metadata, audience: Audience) -> io::Result<()>;
     /// Makes content and permissions durable.
     fn sync_file(&self, temporary: &Self::Temporary) -> io::Result<()>;
     /// Puts the temporary in the place of `target` in one step; gives it back where that fails.
@@ -35,7 +35,7 @@ impl Disk for RealDisk {
     type Temporary = NamedTempFile;
 
     /// The name is short and says nothing about the recording: one derived from the target could be too long.
-    fn create(&self, dir: &Path, tag: &str) -> io::Result<NamedTempFile> {
+    fn create(&self, dir: &Path, tag: &str, audience: Audience) -> io::Result<NamedTempFile> {
         let prefix = format!("{PREFIX}{tag}");
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(SUFFIX);
@@ -43,13 +43,15 @@ impl Disk for RealDisk {
         {
             use std::os::unix::fs::PermissionsExt;
             // The umask is taken off by the system; without this the file would be private (0600).
-            builder.permissions(fs::Permissions::from_mode(0o666));
+            builder.permissions(fs::Permissions::from_mode(audience.bits()));
         }
-        builder.tempfile_in(dir)
+        let temporary = builder.tempfile_in(dir)?;
+        for_our_group(temporary.as_file(), audience)?;
+        Ok(temporary)
     }
 
-    fn keep_permissions(&self, temporary: &NamedTempFile, existing: &Metadata) -> io::Result<()> {
-        keep_permissions(temporary.as_file(), existing)
+    fn keep_permissions(&self, temporary: &NamedTempFile, existing: &Metadata, audience: Audience) -> io::Result<()> {
+        keep_permissions(temporary.as_file(), existing, audience)
     }
 
     fn sync_file(&self, temporary: &NamedTempFile) -> io::Result<()> {
@@ -71,24 +73,46 @@ impl Disk for RealDisk {
     }
 }
 
+/// Takes from a new file what its group may not have.
 #[cfg(unix)]
-fn keep_permissions(file: &File, existing: &Metadata) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+fn for_our_group(file: &File, audience: Audience) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
     let fresh = file.metadata()?;
-    if (fresh.uid(), fresh.gid()) != (existing.uid(), existing.gid()) {
-        // Only the superuser may give files away; for others the file becomes theirs, as with any editor.
-        let _ = fchown(file, Some(existing.uid()), Some(existing.gid()));
-    }
-    // The permission bits alone: set-user-id and its kin have no place on text. Some file systems have no
-    // permissions to set and say so.
-    match file.set_permissions(fs::Permissions::from_mode(existing.mode() & 0o777)) {
+    let narrower = fresh.mode() & 0o777 & audience.bits_for(fresh.gid());
+    if narrower == fresh.mode() & 0o777 { Ok(()) } else { set_mode(file, narrower) }
+}
+
+#[cfg(unix)]
+fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    // Some file systems have no permissions to set and say so.
+    match file.set_permissions(fs::Permissions::from_mode(mode)) {
         Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => Ok(()),
         other => other,
     }
 }
 
+#[cfg(unix)]
+fn keep_permissions(file: &File, existing: &Metadata, audience: Audience) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    let fresh = file.metadata()?;
+    if (fresh.uid(), fresh.gid()) != (existing.uid(), existing.gid()) {
+        // Only the superuser may give files away; for others the file becomes theirs, as with any editor.
+        let _ = fchown(file, Some(existing.uid()), Some(existing.gid()));
+    }
+    // Nobody is let in by what was there before. Whether one may run a text is nobody's secret.
+    let most = audience.bits_for(file.metadata()?.gid()) | 0o711;
+    // The permission bits alone: set-user-id and its kin have no place on text.
+    set_mode(file, existing.mode() & 0o777 & most)
+}
+
 #[cfg(not(unix))]
-fn keep_permissions(_file: &File, _existing: &Metadata) -> io::Result<()> {
+fn for_our_group(_file: &File, _audience: Audience) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn keep_permissions(_file: &File, _existing: &Metadata, _audience: Audience) -> io::Result<()> {
     // Windows: the new file inherits the folder's access list, like any file a program creates there.
     Ok(())
 }

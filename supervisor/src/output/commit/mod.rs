@@ -16,11 +16,13 @@
 //! Decisions:
 //! * A target that is a symbolic link stays one; the file it leads to is replaced, as `>` in a shell would do.
 //! * A new file gets the permissions that any program's new file gets (0666 less the umask); a replaced file
-//!   keeps its own, and its owner as far as that is allowed.
+//!   keeps its own, and its owner as far as that is allowed. Neither ever lets in anybody whom the recording keeps
+//!   out ([`Audience`]), not even while it is written.
 //! * Only regular files are replaced, never a folder, a device or a pipe.
 //!
 //! Failures: [`OutputError`]. It names paths and remedies, never content.
 
+mod audience;
 mod disk;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -29,6 +31,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+pub use audience::Audience;
 pub(crate) use disk::sync_folder;
 
 use disk::{Disk, RealDisk};
@@ -107,15 +110,23 @@ pub fn check_targets(targets: &[PathBuf]) -> Result<(), OutputError> {
 /// # Errors
 /// [`OutputError`]
 pub fn commit<B: AsRef<[u8]>>(files: &[(PathBuf, B)]) -> Result<(), OutputError> {
-    commit_on(&RealDisk, files)
+    commit_for(Audience::ANYBODY, files)
 }
 
-fn commit_on<D: Disk, B: AsRef<[u8]>>(disk: &D, files: &[(PathBuf, B)]) -> Result<(), OutputError> {
+/// The same for those alone who may read what the files are made of.
+///
+/// # Errors
+/// [`OutputError`]
+pub fn commit_for<B: AsRef<[u8]>>(audience: Audience, files: &[(PathBuf, B)]) -> Result<(), OutputError> {
+    commit_on(&RealDisk, audience, files)
+}
+
+fn commit_on<D: Disk, B: AsRef<[u8]>>(disk: &D, audience: Audience, files: &[(PathBuf, B)]) -> Result<(), OutputError> {
     let places = places(files.iter().map(|(path, _)| path.as_path()))?;
     let mut staged = VecDeque::with_capacity(files.len());
     let mut stage_and_rename = || {
         for (place, (path, content)) in places.iter().zip(files) {
-            let temporary = stage(disk, place, content.as_ref())
+            let temporary = stage(disk, place, audience, content.as_ref())
                 .map_err(|source| OutputError::File { path: path.clone(), source })?;
             staged.push_back(temporary);
         }
@@ -139,14 +150,14 @@ fn commit_on<D: Disk, B: AsRef<[u8]>>(disk: &D, files: &[(PathBuf, B)]) -> Resul
     Ok(())
 }
 
-fn stage<D: Disk>(disk: &D, place: &Place, content: &[u8]) -> io::Result<D::Temporary> {
-    let mut temporary = disk.create(&place.dir, &tag(&place.target))?;
+fn stage<D: Disk>(disk: &D, place: &Place, audience: Audience, content: &[u8]) -> io::Result<D::Temporary> {
+    let mut temporary = disk.create(&place.dir, &tag(&place.target), audience)?;
     let mut fill = || {
+        if let Some(existing) = &place.existing {
+            disk.keep_permissions(&temporary, existing, audience)?;
+        }
         temporary.write_all(content)?;
         temporary.flush()?;
-        if let Some(existing) = &place.existing {
-            disk.keep_permissions(&temporary, existing)?;
-        }
         disk.sync_file(&temporary)
     };
     match fill() {

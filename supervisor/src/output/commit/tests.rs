@@ -137,12 +137,36 @@ fn a_new_file_has_ordinary_permissions_and_a_replaced_one_keeps_its_own() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn nobody_is_let_in_whom_the_recording_keeps_out() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = folder();
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+    let (recording, ordinary, ours) = (dir.path().join("a.wav"), dir.path().join("ordinary"), dir.path().join("ours"));
+    fs::write(&recording, "").expect("written");
+    fs::write(&ordinary, "").expect("written");
+    for (theirs, most) in [(0o600, 0o600), (0o400, 0o600), (0o640, 0o640), (0o644, 0o644), (0o777, 0o666)] {
+        set(&recording, theirs);
+        let audience = Audience::of(&recording);
+        commit_for(audience, &[(ours.clone(), "x")]).expect("committed");
+        assert_eq!(mode(&ours), mode(&ordinary) & most, "new, of {theirs:o}");
+        for before in [0o600, 0o644, 0o666, 0o400] {
+            set(&ours, before);
+            commit_for(audience, &[(ours.clone(), "y")]).expect("committed");
+            assert_eq!(mode(&ours), before & most, "{before:o} replaced, of {theirs:o}");
+        }
+        fs::remove_file(&ours).expect("removed");
+    }
+}
+
 #[test]
 fn leftovers_of_the_outputs_at_hand_are_removed_at_once() {
     let dir = folder();
     let target = |name: &str| dir.path().join(name);
     for output in ["a.summary.md", "b.summary.md"] {
-        let mut left = RealDisk.create(dir.path(), &tag(&target(output))).expect("a temporary");
+        let mut left = RealDisk.create(dir.path(), &tag(&target(output)), Audience::ANYBODY).expect("a temporary");
         left.disable_cleanup(true);
     }
     assert_eq!(remove_leftovers(dir.path(), &[target("a.run.json"), target("a.summary.md")], SystemTime::now()), 1);
@@ -275,18 +299,18 @@ impl Write for Temporary {
 impl Disk for FaultyDisk {
     type Temporary = Temporary;
 
-    fn create(&self, dir: &Path, tag: &str) -> io::Result<Temporary> {
+    fn create(&self, dir: &Path, tag: &str, audience: Audience) -> io::Result<Temporary> {
         let number = self.0.borrow().temporaries;
         self.passes(Op::Create, At::File(number))?;
         self.0.borrow_mut().temporaries += 1;
-        let mut real = RealDisk.create(dir, tag)?;
+        let mut real = RealDisk.create(dir, tag, audience)?;
         real.disable_cleanup(true);
         Ok(Temporary { real, number, disk: self.clone() })
     }
 
-    fn keep_permissions(&self, temporary: &Temporary, existing: &Metadata) -> io::Result<()> {
+    fn keep_permissions(&self, temporary: &Temporary, existing: &Metadata, audience: Audience) -> io::Result<()> {
         self.passes(Op::KeepPermissions, At::File(temporary.number))?;
-        RealDisk.keep_permissions(&temporary.real, existing)
+        RealDisk.keep_permissions(&temporary.real, existing, audience)
     }
 
     fn sync_file(&self, temporary: &Temporary) -> io::Result<()> {
@@ -351,9 +375,10 @@ impl Layout {
     fn plan(self, dirs: &[PathBuf]) -> Vec<(Op, At)> {
         let mut plan = Vec::new();
         for number in 0..self.files {
-            plan.extend([Op::Create, Op::Write].map(|op| (op, At::File(number))));
+            plan.push((Op::Create, At::File(number)));
+            // Before there is anything to read in it.
             plan.extend(self.old(number).map(|_| (Op::KeepPermissions, At::File(number))));
-            plan.push((Op::SyncFile, At::File(number)));
+            plan.extend([Op::Write, Op::SyncFile].map(|op| (op, At::File(number))));
         }
         plan.extend((0..self.files).map(|number| (Op::Rename, At::File(number))));
         plan.extend(dirs.iter().map(|dir| (Op::SyncFolder, At::Folder(dir.clone()))));
@@ -378,7 +403,7 @@ fn disturbed(layout: Layout, faults: &[Fault]) -> bool {
     };
 
     let disk = FaultyDisk::new(faults);
-    let result = commit_on(&disk, &files);
+    let result = commit_on(&disk, Audience::ANYBODY, &files);
 
     // Operations up to the first failure are as planned, all synced before the first rename; then only removals.
     let events = disk.0.take().events;
@@ -419,7 +444,7 @@ fn disturbed(layout: Layout, faults: &[Fault]) -> bool {
     };
     assert!(others().iter().all(|path| stubborn && ours(path)), "{:?}", others());
 
-    commit_on(&FaultyDisk::default(), &files).expect("committed on a disk that is whole again");
+    commit_on(&FaultyDisk::default(), Audience::ANYBODY, &files).expect("committed on a disk that is whole again");
     assert!(files.iter().all(|(path, content)| read(path) == *content));
     let (left, much_later) = (others().len(), SystemTime::now() + 2 * ABANDONED_AFTER);
     assert_eq!(dirs.iter().map(|dir| remove_leftovers(dir, &[], much_later)).sum::<usize>(), left);
