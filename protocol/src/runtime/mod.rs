@@ -3,8 +3,8 @@
 //! # The life of a worker
 //!
 //! ```text
-//!  die with the parent, before it for want of memory ─► close what was inherited ─┐
-//!  ┌──────────────────────────────────────────────────────────────────────────────┘
+//!  die with the parent, before it for want of memory, without a dump ─► close what was inherited ─┐
+//!  ┌──────────────────────────────────────────────────────────────────────────────────────────────┘
 //!  └─► stdin: Endpoint ─► connect ─► preamble ─┐
 //!  ┌───────────────────────────────────────────┘
 //!  └─► read Hello ─► sandbox ─► threads ─► Hello ─► serve ─► _exit
@@ -25,6 +25,7 @@
 //! are known to abort after the work is done.
 
 mod cancel;
+mod dump;
 mod engine;
 mod heartbeat;
 mod inherited;
@@ -108,6 +109,7 @@ where
     LockIn: FnOnce(&SupervisorHello) -> SandboxStatus,
 {
     parent_watch::die_with_parent();
+    dump::leave_none();
     memory::prepare();
     inherited::close();
     let program = <E::Role as Role>::KIND.program();

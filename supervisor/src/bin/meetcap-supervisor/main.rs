@@ -8,6 +8,7 @@ mod config_command;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
+mod dump;
 mod estimate;
 #[cfg(feature = "demo")]
 mod leak_check;
@@ -45,6 +46,7 @@ use args::{Cli, Command, Common, DemoArgs, Loudness, MemoryOptions, ModelsComman
 use render::Terminal;
 
 fn main() -> process::ExitCode {
+    dump::leave_none();
     let cli = Cli::parse();
     let loudness = match &cli.command {
         Command::Run(args) => Some(&args.common.loudness),

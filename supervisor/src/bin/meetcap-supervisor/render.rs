@@ -87,7 +87,9 @@ impl Terminal {
         let interactive = !common.loudness.quiet && std::io::stderr().is_terminal();
         let view = View {
             quiet: common.loudness.quiet,
-            show_segments: !common.loudness.quiet && (detail == Detail::Demo || common.loudness.verbose > 0),
+            // For eyes alone: where standard error is no terminal it is a log, and what was said has no place in one.
+            show_segments: interactive && common.loudness.verbose > 0
+                || !common.loudness.quiet && detail == Detail::Demo,
             bar: interactive.then(new_bar),
             subjects: names(subjects),
             current: 0,
