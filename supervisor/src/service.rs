@@ -33,6 +33,7 @@ use crate::models::{self, Model};
 use crate::permit::LoadGate;
 use crate::pipeline::useful_threads;
 use crate::programs::WorkerPrograms;
+use crate::worker::honest::{AnswerJudge, Judged, SpeechJudge};
 use crate::worker::{
     Answered, Connected, Deadlines, Launch, Loaded, Planned, Startup, Update, Watch, Worker, WorkerExit, Yields,
 };
@@ -128,7 +129,7 @@ struct Slot<R: Role> {
     yields: Yields,
 }
 
-impl<R: Role> Slot<R> {
+impl<R: Judged> Slot<R> {
     fn new(host: Host, model: Model) -> Self {
         Self { host, model, holding: Holding::Empty, facts: PhaseFacts::default(), yields: Yields::WhenDire }
     }
@@ -213,6 +214,7 @@ impl<R: Role> Slot<R> {
     async fn process(
         &mut self,
         job: R::Job,
+        judge: R::Judge,
         update: impl FnMut(Update<R::Item>) -> Result<(), String> + Send,
     ) -> Result<R::Output, JobError> {
         self.acknowledge().await?;
@@ -227,7 +229,7 @@ impl<R: Role> Slot<R> {
             return Err(JobError::Internal("work was given to a model that is not loaded".to_owned()));
         };
         let started = Instant::now();
-        let done = worker.process(job, update).await;
+        let done = worker.process(job, judge, update).await;
         self.facts.process += started.elapsed();
         let (worker, output) = done.map_err(|exit| self.failed(exit))?;
         let samples = worker.samples();
@@ -427,7 +429,8 @@ impl SttService {
             exact_tokens: self.exact_tokens,
             windows: Some(self.windows),
         };
-        self.slot.process(job, update).await
+        let judge = SpeechJudge::new(&job, std::fs::metadata(&self.audio).map_or(0, |metadata| metadata.len()));
+        self.slot.process(job, judge, update).await
     }
 }
 
@@ -579,7 +582,8 @@ impl LlmService {
         job: LlmJob,
         update: impl FnMut(Update<LlmItem>) -> Result<(), String> + Send,
     ) -> Result<LlmOutput, JobError> {
-        self.slot.process(job, update).await
+        let judge = AnswerJudge::new(&job, self.setup.map_or(0, |setup| setup.n_ctx));
+        self.slot.process(job, judge, update).await
     }
 }
 

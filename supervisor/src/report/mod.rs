@@ -25,7 +25,7 @@ mod text;
 pub use figures::lines as memory_lines;
 pub use page::html;
 pub use read::{MAX_BYTES, ReadError, read};
-pub(crate) use shown::{file_name, one_line};
+pub(crate) use shown::{file_name, one_line, turns_direction};
 pub use spark::{sparkline, strip};
 pub use text::text;
 

@@ -34,7 +34,7 @@ fn is_no_character(c: char) -> bool {
     u32::from(c) & 0xfffe == 0xfffe
 }
 
-fn turns_direction(c: char) -> bool {
+pub(crate) fn turns_direction(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -24,9 +24,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_util::codec::Framed;
 
-use super::drive::{Ending, Evidence, Link};
+use super::drive::{Ending, Evidence, Heartbeats, Link};
 use super::exit::{Circumstances, classify};
 use super::frames::FrameCodec;
+use super::honest;
 use super::output_tail::OutputTail;
 use super::process::Process;
 use super::warden::Warden;
@@ -127,6 +128,7 @@ pub(super) async fn start<R: Role>(launch: Launch) -> Result<Link<R>, StartError
         events,
         cancel,
         last_heard: Instant::now(),
+        heartbeats: Heartbeats::new(),
         relief,
         yields: Yields::Never,
         evidence,
@@ -152,7 +154,7 @@ pub(super) async fn start<R: Role>(launch: Launch) -> Result<Link<R>, StartError
     } else if theirs.pid != pid {
         HandshakeError::OtherProcess { claimed: theirs.pid, started: pid }
     } else {
-        link.sandbox = theirs.sandbox;
+        link.sandbox = honest::tame_sandbox(theirs.sandbox);
         link.startup.handshake = began.elapsed().saturating_sub(spawn);
         return Ok(link);
     };

@@ -1,20 +1,26 @@
 //! The conversation with one worker. The only place that waits on it.
 //!
-//! A wait ends in one of six ways, looked at in this order: a frame, the end of the connection (or of the
-//! process, once its last frames are read), cancellation, memory running out, silence for too long, the deadline
-//! of the step.
+//! A wait ends in one of seven ways, looked at in this order: a frame, the end of the connection (or of the
+//! process, once its last frames are read), cancellation, memory running out, more output than there can be, silence
+//! for too long, the deadline of the step.
+//!
+//! A frame comes first so that a last word is heard; a worker that never stops talking could therefore keep all the
+//! others from being looked at. It cannot talk for ever: what it may say is counted, heartbeats included ([`honest`]),
+//! and every frame costs a part of the task's turn, so that other tasks come to theirs.
+//!
+//! A worker speaks when it is spoken to: what it said before an order is out of phase ([`Link::order`]).
 //!
 //! The end of a worker that held a model is over only when its memory is back, or was waited for in vain: until
 //! then the permit is not given on.
 
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use interprocess::local_socket::tokio::Stream;
 use meetcap_protocol::codec::CodecError;
 use meetcap_protocol::payload::Role;
 use meetcap_protocol::{
-    FromWorker, IllegalTransition, LifecycleEvent, LifecycleState, SandboxStatus, ToWorker, WorkerFault,
+    FaultKind, FromWorker, IllegalTransition, LifecycleEvent, LifecycleState, SandboxStatus, ToWorker, WorkerFault,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -23,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{Circumstances, WorkerExit, classify, failed_allocation};
 use super::frames::FrameCodec;
+use super::honest::{self, Lie};
 use super::output_tail::OutputTail;
 use super::process::{Ended, Process};
 use super::{Deadlines, Observed, Startup, Yields, within};
@@ -68,6 +75,12 @@ impl From<IllegalTransition> for Ending {
     }
 }
 
+impl From<Lie> for Ending {
+    fn from(lie: Lie) -> Self {
+        Self::Protocol { detail: lie.to_string() }
+    }
+}
+
 impl From<CodecError> for Ending {
     fn from(error: CodecError) -> Self {
         match error {
@@ -95,12 +108,36 @@ pub(super) struct Link<R: Role> {
     pub(super) events: EventSink,
     pub(super) cancel: CancellationToken,
     pub(super) last_heard: Instant,
+    pub(super) heartbeats: Heartbeats,
     /// What the watch on memory asks of the worker.
     pub(super) relief: watch::Receiver<Relief>,
     /// How much of that it has to heed.
     pub(super) yields: Yields,
     pub(super) evidence: Evidence,
     pub(super) startup: Startup,
+}
+
+/// How many there were since when.
+#[derive(Debug)]
+pub(super) struct Heartbeats {
+    since: Instant,
+    heard: u128,
+}
+
+impl Heartbeats {
+    pub(super) fn new() -> Self {
+        Self { since: Instant::now(), heard: 0 }
+    }
+
+    /// Takes one more.
+    fn hear(&mut self, interval: Duration) -> Result<(), Ending> {
+        self.heard += 1;
+        let beats = self.since.elapsed().as_millis() / interval.as_millis().max(1);
+        if self.heard > honest::most_heartbeats(beats) {
+            return Err(Ending::Protocol { detail: format!("{} heartbeats in the time of {beats}", self.heard) });
+        }
+        Ok(())
+    }
 }
 
 /// What was there before the worker was, to be compared with what is there after it.
@@ -134,24 +171,54 @@ impl<R: Role> Link<R> {
         }
     }
 
+    /// Sends an order to a worker that has nothing to say until it has it.
+    pub(super) async fn order(&mut self, message: ToWorker<R>) -> Result<(), Ending> {
+        while let Some(frame) = self.frames.next().now_or_never() {
+            match frame {
+                Some(Ok(message)) => {
+                    if let Some(message) = self.hear(message)? {
+                        return Err(Ending::out_of_phase(&message));
+                    }
+                }
+                Some(Err(error)) => return Err(error.into()),
+                None => return Err(Ending::HungUp),
+            }
+        }
+        self.send(message).await
+    }
+
+    /// Takes note of a frame; gives it back if somebody waits for such.
+    fn hear(&mut self, message: FromWorker<R>) -> Result<Option<FromWorker<R>>, Ending> {
+        self.last_heard = Instant::now();
+        match message {
+            FromWorker::Heartbeat => self.heartbeats.hear(self.deadlines.heartbeat).map(|()| None),
+            FromWorker::Fault(fault) if fault.kind == FaultKind::Cancelled => Err(if self.cancel.is_cancelled() {
+                Ending::Cancelled
+            } else {
+                Ending::Protocol { detail: "it says that it was cancelled, which nobody asked of it".to_owned() }
+            }),
+            FromWorker::Fault(fault) => Err(Ending::Fault(honest::tame_fault(&fault))),
+            message => Ok(Some(message)),
+        }
+    }
+
     /// The next frame that is not a heartbeat, within `limit` and before the worker has been silent too long.
     pub(super) async fn receive(&mut self, limit: Option<Duration>) -> Result<FromWorker<R>, Ending> {
         let mut deadline = limit.map(|limit| Instant::now() + limit);
         let mut drained_by = None;
         let mut relief = self.relief.clone();
         let yields = self.yields;
+        let mut tail = self.tail.clone();
         loop {
+            tokio::task::consume_budget().await;
             let silent_at = self.last_heard + self.deadlines.silence;
             let until = [deadline, drained_by].into_iter().flatten().fold(silent_at, Instant::min);
             tokio::select! {
                 biased;
                 frame = self.frames.next() => match frame {
                     Some(Ok(message)) => {
-                        self.last_heard = Instant::now();
-                        match message {
-                            FromWorker::Heartbeat => {}
-                            FromWorker::Fault(fault) => return Err(Ending::Fault(fault)),
-                            message => return Ok(message),
+                        if let Some(message) = self.hear(message)? {
+                            return Ok(message);
                         }
                     }
                     Some(Err(error)) => return Err(error.into()),
@@ -161,6 +228,10 @@ impl<R: Role> Link<R> {
                 () = self.cancel.cancelled() => return Err(Ending::Cancelled),
                 // An error says that nobody watches any more.
                 Ok(_) = relief.wait_for(|relief| yields.at_once(*relief)) => return Err(Ending::Relieved),
+                () = tail.overflows() => {
+                    let detail = "it writes more to its output than any log can be".to_owned();
+                    return Err(Ending::Protocol { detail });
+                }
                 () = tokio::time::sleep_until(until) => {
                     let late = until.elapsed();
                     if late > ASLEEP && drained_by.is_none() {
@@ -248,6 +319,8 @@ impl<R: Role> Link<R> {
         within(patience, async {
             let mut open = true;
             loop {
+                // What it says now counts for nothing, and must not keep others from their turn.
+                tokio::task::consume_budget().await;
                 tokio::select! {
                     biased;
                     ended = process.exited() => return ended,

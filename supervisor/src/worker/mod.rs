@@ -22,11 +22,15 @@
 //!   cancellation (`drive`).
 //! - A process left behind: dropping a worker in any state kills its process group, and the thread that
 //!   started it reaps it.
+//! - A worker believed: it parses what strangers made. Every message is judged ([`honest`]) before it is passed on,
+//!   and a worker speaks only when it is its turn; one that lies is killed, and nothing of the lie is kept.
 
 mod connect;
+mod deadlines;
 mod drive;
 mod exit;
 mod frames;
+pub mod honest;
 mod output_tail;
 mod process;
 #[cfg(unix)]
@@ -47,52 +51,13 @@ use crate::event::{Event, EventSink};
 use crate::memory::{Baseline, MemoryReading, Samples};
 use crate::permit::LoadPermit;
 use drive::{Ending, Link};
+use honest::{Judge, Judged, LoadJudge};
 
 pub(crate) use connect::is_same_user;
 pub use connect::{HandshakeError, StartError};
+pub use deadlines::Deadlines;
 pub use exit::{ExitClass, KillReason, WorkerExit};
 pub use warden::{Watch, Yields};
-
-/// How long each wait on a worker may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deadlines {
-    /// From spawn to the worker's Hello.
-    pub connect: Duration,
-    /// Time between two heartbeats, told to the worker.
-    pub heartbeat: Duration,
-    /// Silence after which a worker counts as hung: a heartbeat was missed, and the next one too.
-    pub silence: Duration,
-    /// How long a job may go on without a word about it, heartbeats aside. Slow is not dead: a window of 27 s
-    /// with the largest model on a small machine takes minutes.
-    pub no_progress: Duration,
-    /// For a load, on top of [`Self::load_per_mib`].
-    pub load: Duration,
-    /// For each mebibyte of the model file.
-    pub load_per_mib: Duration,
-    /// From Unload, Cancel or the last frame to the end of the process.
-    pub farewell: Duration,
-    /// How long the next load waits for a look whether the memory of a worker that has ended is back, when its owner is
-    /// busy elsewhere and does not look.
-    pub release: Duration,
-}
-
-/// A thread that sleeps this long and writes twenty bytes is late only on a machine that stands still.
-const HEARTBEAT: Duration = Duration::from_secs(2);
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            heartbeat: HEARTBEAT,
-            silence: HEARTBEAT.saturating_mul(2).saturating_add(Duration::from_millis(500)),
-            no_progress: Duration::from_secs(15 * 60),
-            load: Duration::from_secs(30),
-            load_per_mib: Duration::from_millis(100),
-            farewell: Duration::from_secs(3),
-            release: Duration::from_secs(5),
-        }
-    }
-}
 
 /// What it takes to start a worker.
 #[derive(Debug, Clone)]
@@ -184,7 +149,7 @@ impl<R: Role, S> Worker<R, S> {
     /// Unload, its answer, the end of the process.
     async fn dismiss(mut self) -> WorkerExit {
         let farewell = self.link.deadlines.farewell;
-        let ending = match self.link.send(ToWorker::Unload).await {
+        let ending = match self.link.order(ToWorker::Unload).await {
             Ok(()) => match self.link.receive(Some(farewell)).await {
                 Ok(FromWorker::Unloaded) => Ending::Farewell,
                 Ok(other) => Ending::out_of_phase(&other),
@@ -202,7 +167,7 @@ impl<R: Role, S> Worker<R, S> {
     }
 }
 
-impl<R: Role> Worker<R, Planned> {
+impl<R: Judged> Worker<R, Planned> {
     /// Lets the worker count more; no weights are read.
     ///
     /// # Errors
@@ -211,7 +176,9 @@ impl<R: Role> Worker<R, Planned> {
         let worker: Worker<R, Connected> = self.enter();
         worker.plan(request).await
     }
+}
 
+impl<R: Role> Worker<R, Planned> {
     /// Sends the worker away before it loads anything; returns when the process is reaped.
     pub async fn leave(self) -> WorkerExit {
         self.dismiss().await
@@ -240,23 +207,32 @@ impl<R: Role> Worker<R, Connected> {
         }
         Ok(worker)
     }
+}
 
+impl<R: Judged> Worker<R, Connected> {
     /// Lets the worker count; no weights are read.
     ///
     /// # Errors
     /// How the worker ended.
     pub async fn plan(mut self, request: R::PlanRequest) -> Result<(Worker<R, Planned>, R::PlanReport), WorkerExit> {
-        let limit = self.link.deadlines.load;
-        // It may have been started long ago, and its heartbeats wait to be read.
-        self.link.last_heard = tokio::time::Instant::now();
-        let answer = match self.link.send(ToWorker::Plan(request)).await {
-            Ok(()) => self.link.receive(Some(limit)).await,
-            Err(ending) => Err(ending),
-        };
-        match answer {
-            Ok(FromWorker::Planned(report)) => Ok((self.enter(), report)),
-            Ok(other) => Err(self.link.end(Ending::out_of_phase(&other)).await),
+        match Self::plan_steps(&mut self.link, request).await {
+            Ok(report) => Ok((self.enter(), report)),
             Err(ending) => Err(self.link.end(ending).await),
+        }
+    }
+
+    async fn plan_steps(link: &mut Link<R>, request: R::PlanRequest) -> Result<R::PlanReport, Ending> {
+        let limit = link.deadlines.load;
+        let asked = R::asked(&request);
+        // It may have been started long ago, and its heartbeats wait to be read.
+        link.last_heard = tokio::time::Instant::now();
+        link.order(ToWorker::Plan(request)).await?;
+        match link.receive(Some(limit)).await? {
+            FromWorker::Planned(report) => {
+                R::check_plan(&asked, &report)?;
+                Ok(report)
+            }
+            other => Err(Ending::out_of_phase(&other)),
         }
     }
 }
@@ -288,16 +264,18 @@ impl<R: Role> Worker<R, Planned> {
 
     async fn load_steps(link: &mut Link<R>, load: R::Load, limit: Duration) -> Result<LoadReport, Ending> {
         link.advance(LifecycleEvent::LoadStarted)?;
-        link.send(ToWorker::Load(load)).await?;
+        link.order(ToWorker::Load(load)).await?;
+        let mut judge = LoadJudge::default();
         let until = tokio::time::Instant::now() + limit;
         loop {
             let left = until.saturating_duration_since(tokio::time::Instant::now());
             match link.receive(Some(left)).await? {
                 FromWorker::LoadProgress { fraction } => {
-                    let fraction = f64::from(fraction.clamp(0.0, 1.0));
+                    let fraction = judge.progress(fraction)?;
                     link.events.send(Event::LoadProgress { phase: R::KIND.into(), fraction });
                 }
                 FromWorker::Loaded(report) => {
+                    honest::check_report(&report)?;
                     link.advance(LifecycleEvent::LoadFinished)?;
                     link.sampler.sample_now();
                     link.tell_reading();
@@ -309,18 +287,20 @@ impl<R: Role> Worker<R, Planned> {
     }
 }
 
-impl<R: Role> Worker<R, Loaded> {
-    /// Does one job. `update` is called for everything the job tells; what it refuses, with its reason, is taken
-    /// as a lie and ends the worker. The answer counts once it is [acknowledged](Worker::acknowledge).
+impl<R: Judged> Worker<R, Loaded> {
+    /// Does one job. `update` is called for everything the job tells and `judge` believes; what it refuses, with its
+    /// reason, is taken as a lie as well and ends the worker. The answer counts once it is
+    /// [acknowledged](Worker::acknowledge).
     ///
     /// # Errors
     /// How the worker ended.
     pub async fn process(
         mut self,
         job: R::Job,
+        mut judge: R::Judge,
         mut update: impl FnMut(Update<R::Item>) -> Result<(), String> + Send,
     ) -> Result<(Worker<R, Answered>, R::Output), WorkerExit> {
-        match Self::process_steps(&mut self.link, job, &mut update).await {
+        match Self::process_steps(&mut self.link, job, &mut judge, &mut update).await {
             Ok(output) => Ok((self.enter(), output)),
             Err(ending) => Err(self.link.end(ending).await),
         }
@@ -329,18 +309,21 @@ impl<R: Role> Worker<R, Loaded> {
     async fn process_steps(
         link: &mut Link<R>,
         job: R::Job,
+        judge: &mut R::Judge,
         update: &mut (impl FnMut(Update<R::Item>) -> Result<(), String> + Send),
     ) -> Result<R::Output, Ending> {
         link.advance(LifecycleEvent::JobStarted)?;
-        link.send(ToWorker::Process(job)).await?;
+        link.order(ToWorker::Process(job)).await?;
         let mut open = None;
         loop {
             match link.receive(Some(link.deadlines.no_progress)).await? {
                 FromWorker::UnitStarted { unit, start, end } if open.is_none() => {
+                    judge.unit_started(unit, start, end)?;
                     open = Some(unit);
                     tell(update, Update::UnitStarted { unit, start, end })?;
                 }
                 FromWorker::UnitDone { unit } if open == Some(unit) => {
+                    judge.unit_done();
                     open = None;
                     tell(update, Update::UnitDone(unit))?;
                     if link.is_to_yield() {
@@ -348,14 +331,22 @@ impl<R: Role> Worker<R, Loaded> {
                     }
                     link.send(ToWorker::Committed { unit }).await?;
                 }
-                FromWorker::Progress { done, total } => tell(update, Update::Progress { done, total })?,
-                FromWorker::Item(item) => tell(update, Update::Item(item))?,
-                FromWorker::Done(output) if open.is_none() => return Ok(output),
+                FromWorker::Progress { done, total } => {
+                    judge.progress(done, total)?;
+                    tell(update, Update::Progress { done, total })?;
+                }
+                FromWorker::Item(item) => tell(update, Update::Item(judge.item(item)?))?,
+                FromWorker::Done(output) if open.is_none() => {
+                    judge.done(&output)?;
+                    return Ok(output);
+                }
                 other => return Err(Ending::out_of_phase(&other)),
             }
         }
     }
+}
 
+impl<R: Role> Worker<R, Loaded> {
     /// Whether memory is so scarce that this worker should leave before it is given more to do.
     pub fn is_to_yield(&self) -> bool {
         self.link.is_to_yield()
@@ -387,7 +378,7 @@ impl<R: Role> Worker<R, Answered> {
     /// # Errors
     /// How the worker ended; the answer stands nevertheless.
     pub async fn acknowledge(mut self) -> Result<Worker<R, Loaded>, WorkerExit> {
-        let step = match self.link.send(ToWorker::Acknowledge).await {
+        let step = match self.link.order(ToWorker::Acknowledge).await {
             Ok(()) => self.link.advance(LifecycleEvent::JobFinished),
             Err(ending) => Err(ending),
         };

@@ -5,8 +5,9 @@ use meetcap_protocol::payload::llm::{
 };
 use meetcap_protocol::payload::stt::{AudioInfo, Segment, Stt, SttItem, SttJob, SttLoad, SttOutput};
 use meetcap_protocol::runtime::{Engine, JobContext, LoadContext};
-use meetcap_protocol::{LoadReport, Spoken, WorkerFault};
+use meetcap_protocol::{FromWorker, LoadReport, Spoken, WorkerFault};
 
+use super::lies::{self, Lie};
 use super::{Script, Scripted, Step};
 
 /// Windows of a recording, a second each, when the script has no other number.
@@ -87,17 +88,41 @@ impl Engine for FakeStt {
 }
 
 impl Scripted for FakeStt {
-    fn report() {}
+    fn report((): &()) {}
 
     /// Of a recording without a window.
     fn output() -> SttOutput {
         SttOutput { sample_rate: 16_000, duration: 0.0, language: "en".to_owned(), units: 0 }
     }
+
+    fn honest() -> (Vec<FromWorker<Stt>>, SttOutput) {
+        lies::honest_speech()
+    }
+
+    fn lie(name: &str) -> Option<Lie<Stt>> {
+        lies::of_speech(name)
+    }
 }
 
-/// Of nothing.
-fn counted() -> LlmCount {
-    LlmCount { trained_context: 8192, instructed: true, overhead: 50, ..LlmCount::default() }
+/// Ten tokens in every line; of set-ups, what `size` says of each.
+fn planned(request: &LlmPlanRequest, size: impl Fn(usize) -> u64) -> LlmPlanReport {
+    match request {
+        LlmPlanRequest::Count { notes, lines, .. } => LlmPlanReport::Counted(LlmCount {
+            trained_context: 8192,
+            instructed: true,
+            overhead: 50,
+            notes: vec![10; notes.len()],
+            lines: vec![10; lines.len()],
+            ..LlmCount::default()
+        }),
+        LlmPlanRequest::Size { setups, .. } => {
+            let size = |index| LlmSize {
+                host: LlmParts { weights: size(index), ..LlmParts::default() },
+                gpu: LlmParts::default(),
+            };
+            LlmPlanReport::Sized((0..setups.len()).map(size).collect())
+        }
+    }
 }
 
 /// A summary that says what it was asked.
@@ -124,20 +149,10 @@ impl Engine for FakeLlm {
     type Role = Llm;
 
     fn plan(&mut self, request: &LlmPlanRequest) -> Result<LlmPlanReport, WorkerFault> {
-        match request {
-            LlmPlanRequest::Count { notes, lines, .. } => {
-                self.script.act(&Step::Plan)?;
-                let (notes, lines) = (vec![10; notes.len()], vec![10; lines.len()]);
-                Ok(LlmPlanReport::Counted(LlmCount { notes, lines, ..counted() }))
-            }
-            LlmPlanRequest::Size { setups, .. } => {
-                let size = |index| LlmSize {
-                    host: LlmParts { weights: self.script.size(index), ..LlmParts::default() },
-                    gpu: LlmParts::default(),
-                };
-                Ok(LlmPlanReport::Sized((0..setups.len()).map(size).collect()))
-            }
+        if matches!(request, LlmPlanRequest::Count { .. }) {
+            self.script.act(&Step::Plan)?;
         }
+        Ok(planned(request, |index| self.script.size(index)))
     }
 
     fn load(&mut self, _load: &LlmLoad, context: &LoadContext<Llm>) -> Result<LoadReport, WorkerFault> {
@@ -162,7 +177,8 @@ impl Engine for FakeLlm {
         }
         context.progress(140.0, Some(160.0));
         let finish = reply.map_or(Finish::EndOfText, |reply| reply.finish);
-        Ok(LlmOutput { finish, ..Self::output() })
+        let output = LlmOutput { finish, ..Self::output() };
+        Ok(if finish == Finish::NoRoom { LlmOutput { answer_tokens: 0, ..output } } else { output })
     }
 
     fn unload(&mut self) {
@@ -171,8 +187,16 @@ impl Engine for FakeLlm {
 }
 
 impl Scripted for FakeLlm {
-    fn report() -> LlmPlanReport {
-        LlmPlanReport::Counted(counted())
+    fn report(request: &LlmPlanRequest) -> LlmPlanReport {
+        planned(request, |_| 3 << 20)
+    }
+
+    fn honest() -> (Vec<FromWorker<Llm>>, LlmOutput) {
+        lies::honest_answer()
+    }
+
+    fn lie(name: &str) -> Option<Lie<Llm>> {
+        lies::of_summaries(name)
     }
 
     fn output() -> LlmOutput {

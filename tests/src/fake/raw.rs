@@ -13,6 +13,7 @@ use meetcap_protocol::version::{BuildVersion, ProtocolVersion};
 use meetcap_protocol::{FromWorker, LoadReport, SandboxStatus, ToWorker, WorkerHello};
 
 use super::Scripted;
+use super::lies::{Lie, Place};
 use crate::frames::{Frames, frame};
 
 /// The wrong move, by the name it has in a script.
@@ -56,9 +57,15 @@ pub enum Trick {
     OddCodeAfterUnloaded,
     /// Takes no order after the final frame and never ends.
     LingersAfterDone,
+    /// A byte of its preamble in a while.
+    SlowPreamble,
+    /// A byte of its Hello in a while.
+    SlowHello,
+    /// None of its own: it is there for a lie.
+    Lies,
 }
 
-const NAMES: [(&str, Trick); 25] = [
+const NAMES: [(&str, Trick); 27] = [
     ("bad-magic", Trick::BadMagic),
     ("wrong-token", Trick::WrongToken),
     ("wrong-kind", Trick::WrongKind),
@@ -84,6 +91,8 @@ const NAMES: [(&str, Trick); 25] = [
     ("aborts-at-once-after-done", Trick::AbortsAtOnceAfterDone),
     ("odd-code-after-unloaded", Trick::OddCodeAfterUnloaded),
     ("lingers-after-done", Trick::LingersAfterDone),
+    ("slow-preamble", Trick::SlowPreamble),
+    ("slow-hello", Trick::SlowHello),
 ];
 
 impl Trick {
@@ -125,14 +134,14 @@ impl Write for Socket {
 }
 
 /// Plays a worker until the trick is done or the supervisor has had enough.
-pub(super) fn play<E: Scripted>(trick: Trick) -> ExitCode {
-    match converse::<E>(trick) {
+pub(super) fn play<E: Scripted>(trick: Trick, lie: Option<Lie<E::Role>>) -> ExitCode {
+    match converse::<E>(trick, lie) {
         Ok(code) => code,
         Err(Over) => ExitCode::from(70),
     }
 }
 
-fn converse<E: Scripted>(trick: Trick) -> Result<ExitCode, Over> {
+fn converse<E: Scripted>(trick: Trick, lie: Option<Lie<E::Role>>) -> Result<ExitCode, Over> {
     if trick == Trick::NeverConnects {
         for_ever();
     }
@@ -142,6 +151,9 @@ fn converse<E: Scripted>(trick: Trick) -> Result<ExitCode, Over> {
     let mut socket = Stream::connect(endpoint.address.as_str().to_fs_name::<GenericFilePath>()?)?;
     let kind = <E::Role as Role>::KIND;
     let preamble = preamble(trick, kind, &endpoint);
+    if trick == Trick::SlowPreamble {
+        drip(&mut socket, &preamble)?;
+    }
     socket.write_all(&preamble)?;
     if trick == Trick::HalfPreamble {
         return Ok(ExitCode::SUCCESS);
@@ -153,7 +165,15 @@ fn converse<E: Scripted>(trick: Trick) -> Result<ExitCode, Over> {
         return Err(Over);
     }
     let socket = Socket(Arc::new(socket));
-    Conversation::<E> { frames: Frames::new(socket.clone(), socket), trick, role: std::marker::PhantomData }.play()
+    Conversation::<E> { frames: Frames::new(socket.clone(), socket), trick, lie }.play()
+}
+
+/// Byte by byte, four a second.
+fn drip(socket: &mut impl Write, bytes: &[u8]) -> std::io::Result<()> {
+    bytes.iter().try_for_each(|byte| {
+        std::thread::sleep(std::time::Duration::from_millis(250));
+        socket.write_all(&[*byte])
+    })
 }
 
 fn preamble(trick: Trick, kind: WorkerKind, endpoint: &Endpoint) -> Vec<u8> {
@@ -186,28 +206,32 @@ fn for_ever() -> ! {
     }
 }
 
-struct Conversation<E> {
+struct Conversation<E: Scripted> {
     frames: Frames<Socket, Socket>,
     trick: Trick,
-    role: std::marker::PhantomData<fn(E)>,
+    lie: Option<Lie<E::Role>>,
 }
 
 impl<E: Scripted> Conversation<E> {
     fn play(mut self) -> Result<ExitCode, Over> {
         self.expect(|order| matches!(order, ToWorker::Hello(_)))?;
         self.hello()?;
-        self.expect(|order| matches!(order, ToWorker::Plan(_)))?;
-        self.planned()?;
-        self.expect(|order| matches!(order, ToWorker::Load(_)))?;
-        self.say(&FromWorker::Loaded(LoadReport { engine: "fake".to_owned(), device: "cpu".to_owned() }))?;
+        // A summary worker is asked to plan more than once.
+        let plan_or_load = |order: &ToWorker<E::Role>| matches!(order, ToWorker::Plan(_) | ToWorker::Load(_));
+        while let ToWorker::Plan(request) = self.expect(plan_or_load)? {
+            self.planned(&request)?;
+        }
+        let loaded = FromWorker::Loaded(LoadReport { engine: "fake".to_owned(), device: "cpu".to_owned() });
+        self.say(Some(Place::Loading), &[loaded], Some(Place::Loaded))?;
         self.expect(|order| matches!(order, ToWorker::Process(_)))?;
         self.work()?;
         self.expect(|order| matches!(order, ToWorker::Acknowledge))?;
         if self.trick == Trick::AbortsAfterDone {
             std::process::abort();
         }
+        self.say(None, &[], Some(Place::Acknowledged))?;
         self.expect(|order| matches!(order, ToWorker::Unload))?;
-        self.say(&FromWorker::Unloaded)?;
+        self.say(Some(Place::Leaving), &[FromWorker::Unloaded], Some(Place::Gone))?;
         Ok(ExitCode::from(if self.trick == Trick::OddCodeAfterUnloaded { 3 } else { 0 }))
     }
 
@@ -220,15 +244,20 @@ impl<E: Scripted> Conversation<E> {
         }
         let pid = std::process::id() + u32::from(self.trick == Trick::WrongPid);
         let sandbox = SandboxStatus::None { why: "scripted".to_owned() };
-        self.say(&FromWorker::Hello(WorkerHello { build, pid, sandbox }))
+        let hello = FromWorker::<E::Role>::Hello(WorkerHello { build, pid, sandbox });
+        if self.trick == Trick::SlowHello {
+            let bytes = frame(self.frames.next_out, &hello);
+            drip(&mut self.frames.output, &bytes)?;
+        }
+        self.say(None, &[hello], Some(Place::Connected))
     }
 
     /// Most tricks are played where the answer to `Plan` is due.
-    fn planned(&mut self) -> Result<(), Over> {
+    fn planned(&mut self, request: &<E::Role as Role>::PlanRequest) -> Result<(), Over> {
         let heartbeat = |seq| frame(seq, &FromWorker::<E::Role>::Heartbeat);
         let seq = self.frames.next_out;
         let bytes = match self.trick {
-            Trick::DoneEarly => return self.say(&FromWorker::Done(E::output())),
+            Trick::DoneEarly => return self.say(None, &[FromWorker::Done(E::output())], None),
             Trick::Oversize => vec![0xFF; 4],
             Trick::SkippedNumber => heartbeat(seq + 1),
             Trick::RepeatedNumber => heartbeat(seq - 1),
@@ -251,20 +280,25 @@ impl<E: Scripted> Conversation<E> {
                 self.frames.send_bytes(&heartbeat(seq)[..6])?;
                 for_ever();
             }
-            _ => return self.say(&FromWorker::Planned(E::report())),
+            _ => return self.say(Some(Place::Planning), &[FromWorker::Planned(E::report(request))], None),
         };
         self.frames.send_bytes(&bytes)?;
         // The supervisor is expected to hang up or to kill.
-        self.expect(|_| true)
+        self.expect(|_| true).map(drop)
     }
 
     fn work(&mut self) -> Result<(), Over> {
         match self.trick {
-            Trick::UnopenedUnit => self.say(&FromWorker::UnitDone { unit: 0 })?,
+            Trick::UnopenedUnit => self.say(None, &[FromWorker::UnitDone { unit: 0 }], None)?,
             Trick::EndsEarly => std::process::exit(0),
+            Trick::Lies => {
+                let (messages, output) = E::honest();
+                self.say(None, &messages, None)?;
+                return self.say(Some(Place::Working), &[FromWorker::Done(output)], Some(Place::Answered));
+            }
             _ => {}
         }
-        self.say(&FromWorker::Done(E::output()))?;
+        self.say(None, &[FromWorker::Done(E::output())], None)?;
         match self.trick {
             Trick::AbortsAtOnceAfterDone => std::process::abort(),
             Trick::LingersAfterDone => for_ever(),
@@ -272,14 +306,59 @@ impl<E: Scripted> Conversation<E> {
         }
     }
 
-    fn say(&mut self, message: &FromWorker<E::Role>) -> Result<(), Over> {
-        Ok(self.frames.send(message)?)
+    /// Says this in one go, with the lie before or behind it if this is its place.
+    fn say(
+        &mut self,
+        before: Option<Place>,
+        messages: &[FromWorker<E::Role>],
+        behind: Option<Place>,
+    ) -> Result<(), Over> {
+        let mut bytes = Vec::new();
+        let lie = self.lie.take_if(|lie| Some(lie.place) == before || Some(lie.place) == behind);
+        let is_before = lie.as_ref().is_some_and(|lie| Some(lie.place) == before);
+        let (first, last) = if is_before { (&lie, &None) } else { (&None, &lie) };
+        if let Some(lie) = first {
+            self.tell(lie, &mut bytes)?;
+        }
+        for message in messages {
+            self.put(message, &mut bytes);
+        }
+        if let Some(lie) = last {
+            self.tell(lie, &mut bytes)?;
+        }
+        Ok(self.frames.send_bytes(&bytes)?)
     }
 
-    fn expect(&mut self, right: impl Fn(&ToWorker<E::Role>) -> bool) -> Result<(), Over> {
-        match self.frames.receive() {
-            Ok(Some(order)) if right(&order) => Ok(()),
-            _ => Err(Over),
+    fn tell(&mut self, lie: &Lie<E::Role>, bytes: &mut Vec<u8>) -> Result<(), Over> {
+        /// As much as a pipe takes at once, several times over.
+        const BLOCK: usize = 1 << 20;
+        loop {
+            for message in &lie.messages {
+                self.put(message, bytes);
+            }
+            if !lie.endless {
+                return Ok(());
+            }
+            if bytes.len() > BLOCK {
+                self.frames.send_bytes(bytes)?;
+                bytes.clear();
+            }
+        }
+    }
+
+    fn put(&mut self, message: &FromWorker<E::Role>, bytes: &mut Vec<u8>) {
+        bytes.extend(frame(self.frames.next_out, message));
+        self.frames.next_out += 1;
+    }
+
+    /// The next order, if it is a right one. That units are durable is nobody's business here.
+    fn expect(&mut self, right: impl Fn(&ToWorker<E::Role>) -> bool) -> Result<ToWorker<E::Role>, Over> {
+        loop {
+            match self.frames.receive() {
+                Ok(Some(ToWorker::Committed { .. })) => {}
+                Ok(Some(order)) if right(&order) => return Ok(order),
+                _ => return Err(Over),
+            }
         }
     }
 }

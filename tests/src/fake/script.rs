@@ -115,6 +115,7 @@ pub struct Script {
     role: &'static str,
     lines: Vec<Line>,
     trick: Option<Trick>,
+    lie: Option<String>,
     windows: Option<u64>,
     /// Windows whose text is dropped, and why.
     drops: Vec<(u64, DropReason)>,
@@ -156,6 +157,7 @@ impl Script {
             }
             match step {
                 "raw" => script.trick = Some(Trick::parse(action)),
+                "lie" => script.lie = Some(action.to_owned()),
                 "sizes" => script.sizes = action.split(' ').map(|mib| mib.parse().expect("mebibytes")).collect(),
                 "drops" => {
                     let (window, reason) = action.split_once(' ').expect("a window and a reason");
@@ -186,6 +188,10 @@ impl Script {
 
     pub(super) fn walls(&self) -> Walls {
         self.walls.clone().unwrap_or(Walls::Played(SandboxStatus::Full))
+    }
+
+    pub(super) fn lie(&self) -> Option<&str> {
+        self.lie.as_deref()
     }
 
     /// Windows of every recording.
