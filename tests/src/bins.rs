@@ -8,6 +8,8 @@ pub const SUPERVISOR: &str = "meetcap-supervisor";
 /// The scripted workers.
 pub const FAKE_STT: &str = "fake-worker-stt";
 pub const FAKE_LLM: &str = "fake-worker-llm";
+/// A program that nobody invited.
+pub const STRANGER: &str = "stranger";
 
 /// The file of the program `name`.
 ///

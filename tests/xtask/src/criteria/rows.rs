@@ -228,6 +228,7 @@ pub(crate) const ROWS: [Row; 34] = [
         tests: &[
             "wire::damaged_messages_never_panic_the_decoder",
             "wire::a_length_over_the_cap_is_refused_before_anything_is_allocated",
+            "attacked::a_peer_that_sends_a_byte_in_a_while_is_cut_at_the_deadline",
             "journal/tests_mutations::content_with_checksums_that_fit_is_read_or_refused_and_never_a_panic",
             "journal/tests_mutations::a_lying_length_and_deep_nesting_cost_nothing",
             "models/gguf/tests::no_bytes_make_the_reader_panic",
@@ -249,8 +250,15 @@ pub(crate) const ROWS: [Row; 34] = [
         section: WIRE,
         what: "Messages out of phase, repeated or of another version; a flood of results",
         target: "worker ended and nothing applied; supervisor ≤ 16 MiB, heartbeats heard",
-        tests: &["pipeline_fake::a_worker_that_breaks_the_protocol_is_killed_and_nothing_of_it_is_kept"],
-        open: "the flood",
+        tests: &[
+            "pipeline_fake::a_worker_that_breaks_the_protocol_is_killed_and_nothing_of_it_is_kept",
+            "attacked::a_lie_before_the_work_leaves_no_trace_but_its_name",
+            "attacked::a_lie_in_the_middle_of_a_recording_loses_the_open_window_and_nothing_before",
+            "attacked::a_lie_in_a_summary_leaves_the_transcript_alone",
+            "attacked::a_flood_does_not_make_the_supervisor_large",
+            "attacked::a_worker_that_talks_without_end_keeps_nobody_from_their_turn",
+        ],
+        open: "",
     },
     Row {
         number: 22,
@@ -260,8 +268,12 @@ pub(crate) const ROWS: [Row; 34] = [
         tests: &[
             "wire::a_preamble_that_is_wrong_anywhere_is_refused_by_name",
             "wire::a_stranger_without_the_token_learns_no_version",
+            "strangers::a_process_that_was_not_started_here_is_hung_up_on",
+            "strangers::another_user_is_kept_out_by_the_folder_and_by_the_socket",
+            "strangers::odd_places_for_temporary_files_work_and_planted_links_are_not_followed",
+            "strangers::the_token_is_in_no_argument_and_no_variable",
         ],
-        open: "another user, links in the way, long paths",
+        open: "",
     },
     Row {
         number: 23,
