@@ -13,8 +13,6 @@
 //!
 //! Whatever is random prints its seed; `MEETCAP_TEST_SEED` repeats it.
 
-#![forbid(unsafe_code)]
-
 pub mod bins;
 #[cfg(unix)]
 pub mod case;

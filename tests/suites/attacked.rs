@@ -262,7 +262,7 @@ fn host(case: &Case, script: &str) -> Host {
         release: Duration::from_millis(50),
         ..Deadlines::default()
     };
-    let programs = WorkerPrograms { stt, llm, folders: Vec::new() };
+    let programs = WorkerPrograms { stt, llm, ..WorkerPrograms::default() };
     let supervisor = Supervisor::builder().programs(programs).deadlines(deadlines).build();
     supervisor.host(EventSink::none(), &Stop::default())
 }

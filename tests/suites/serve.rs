@@ -10,9 +10,7 @@ use meetcap_protocol::payload::llm::{
 };
 use meetcap_protocol::runtime::{Conversation, Engine, JobContext, LoadContext, WorkerExitCode, serve};
 use meetcap_protocol::version::BuildVersion;
-use meetcap_protocol::{
-    FaultKind, FromWorker, LoadReport, SandboxStatus, SupervisorHello, ToWorker, WorkerFault,
-};
+use meetcap_protocol::{FaultKind, FromWorker, LoadReport, SandboxStatus, SupervisorHello, ToWorker, WorkerFault};
 use meetcap_tests::deadline::within;
 use meetcap_tests::frames::{Frames, frame};
 

@@ -10,6 +10,8 @@
 //! is at its end, where the engine stops; and [`Source::verdict`] says what it was. A load can be stopped between two
 //! tensors, and tells how far it is.
 
+#![expect(unsafe_code, reason = "whisper.cpp calls back with pointers of its own")]
+
 use std::ffi::c_void;
 use std::fs::File;
 use std::io::{BufReader, Read};

@@ -3,6 +3,8 @@
 //!
 //! Its types are made here from the pointers that whisper.cpp gives; from then on the binding owns and frees them.
 
+#![expect(unsafe_code, reason = "pointers of whisper.cpp become types of the binding")]
+
 use std::sync::Arc;
 
 use whisper_rs::{WhisperContext, WhisperVadContext};

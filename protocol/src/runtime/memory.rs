@@ -2,6 +2,8 @@
 //! back what it has freed, but for the time of a load. Nothing here can fail in a way that matters: a
 //! system that does not offer it, or does not allow it, leaves the worker as it was.
 
+#![cfg_attr(all(target_os = "linux", target_env = "gnu"), expect(unsafe_code, reason = "the allocator is set in C"))]
+
 /// What a worker has on top of its own badness when the kernel looks for a victim, out of 1000. It makes up for a
 /// host application of up to 30 % of memory more, without standing out among what is no part of this program.
 #[cfg(any(target_os = "linux", test))]
@@ -56,7 +58,6 @@ pub(super) fn while_loading<T>(load: impl FnOnce() -> T) -> T {
 /// where the next ones do not quite fit: whisper.cpp's later windows peaked 8 to 50 % above the first. Fixed
 /// thresholds keep every large block a mapping of its own. They are above what the engines allocate for every
 /// token, for which a mapping would be slow.
-#[cfg_attr(all(target_os = "linux", target_env = "gnu"), expect(unsafe_code, reason = "the allocator is set in C"))]
 fn give_back_at_once() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {

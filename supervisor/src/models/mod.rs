@@ -47,8 +47,8 @@ impl Model {
     }
 
     /// The same model, looked over.
-    pub(crate) fn checked_as(&self, identity: Option<FileIdentity>) -> Self {
-        Self { checked: identity, ..self.clone() }
+    pub(crate) fn checked_as(self, identity: Option<FileIdentity>) -> Self {
+        Self { checked: identity, ..self }
     }
 
     /// What a worker is told of it.

@@ -172,7 +172,8 @@ pub(super) fn speech(model: &Model, wanted: SpeechUse) -> Result<Vec<Candidate>,
     let need =
         |on_gpu| shape.as_ref().map_or_else(|| Need::of_name(&model.name), |shape| stt_need(shape, beams, on_gpu));
     let (name, windows) = (model.name.clone(), NonZeroU8::MIN);
-    let on_cpu = Candidate { name, model: model.checked_as(identity), need: need(false), on_gpu: false, windows };
+    let on_cpu =
+        Candidate { name, model: model.clone().checked_as(identity), need: need(false), on_gpu: false, windows };
     if on_gpu {
         let there = Candidate { need: need(true), on_gpu: true, ..on_cpu.clone() };
         return Ok(vec![there, Candidate { name: format!("{} on the CPU", model.name), ..on_cpu }]);

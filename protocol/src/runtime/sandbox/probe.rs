@@ -1,6 +1,8 @@
 //! The walls, tried from inside. Each attempt is made so that it fails with another error when nothing forbids it, or
 //! does no harm when it succeeds: a denial is then the sandbox's and nobody else's.
 
+#![expect(unsafe_code, reason = "each attempt is a call to C")]
+
 use std::ffi::CStr;
 use std::io::Error;
 

@@ -42,6 +42,7 @@ fn quoted(path: &Path) -> Option<String> {
 /// # Errors
 /// Why nothing is restricted.
 #[cfg(target_os = "macos")]
+#[expect(unsafe_code, reason = "calls to the system")]
 pub(super) fn restrict(readable: &[PathBuf], computes: Computes) -> Result<(), String> {
     use std::ffi::{CStr, CString, c_char, c_int};
 

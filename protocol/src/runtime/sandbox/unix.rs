@@ -2,15 +2,13 @@
 
 use std::path::PathBuf;
 
+use super::super::dump;
 use super::{Computes, probe};
 use crate::message::SandboxStatus;
 
-/// The largest dump of a core, in bytes. 0 would still start a program that takes dumps, if the system names one; 1 is
-/// what the kernel takes as "no dump at all, not even to a program" (core(5)).
-const NO_DUMP: libc::rlim_t = 1;
-
 pub(super) fn enter(readable: &[PathBuf], computes: Computes) -> SandboxStatus {
-    let mut steps = vec![no_core_dump()];
+    dump::leave_none();
+    let mut steps = Vec::new();
     #[cfg(target_os = "linux")]
     steps.extend([no_new_privileges(), super::paths::restrict(readable, computes), restrict_calls(computes)]);
     #[cfg(target_os = "macos")]
@@ -38,18 +36,11 @@ fn status(failed: Vec<String>, computes: Computes) -> SandboxStatus {
 
 /// Needed by both that follow, for whoever is not root.
 #[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "a call to the kernel")]
 fn no_new_privileges() -> Result<(), String> {
     // SAFETY: sets an attribute of this thread from integers; touches no memory of ours.
     let set = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
     if set == 0 { Ok(()) } else { Err(format!("no_new_privs: {}", std::io::Error::last_os_error())) }
-}
-
-/// What was said in a meeting, and the weights, are in the worker's memory.
-fn no_core_dump() -> Result<(), String> {
-    let limit = libc::rlimit { rlim_cur: NO_DUMP, rlim_max: NO_DUMP };
-    // SAFETY: reads the struct, which lives through the call.
-    let set = unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) };
-    if set == 0 { Ok(()) } else { Err(format!("core dumps: {}", std::io::Error::last_os_error())) }
 }
 
 #[cfg(target_os = "linux")]

@@ -4,6 +4,8 @@
 //! network would take an application container, which has to be made by whoever starts the process; so this is never
 //! full. Written against the interface's documentation and checked to compile; not run by us.
 
+#![expect(unsafe_code, reason = "calls to the system")]
+
 use std::ffi::c_void;
 
 use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};

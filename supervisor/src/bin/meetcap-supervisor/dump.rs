@@ -5,7 +5,9 @@ pub(crate) fn leave_none() {
     #[cfg(unix)]
     {
         use nix::sys::resource::{Resource, setrlimit};
-        if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
+        /// In bytes. Not 0, with which Linux would still start a program that takes dumps (core(5)).
+        const NO_DUMP: u64 = 1;
+        if let Err(error) = setrlimit(Resource::RLIMIT_CORE, NO_DUMP, NO_DUMP) {
             tracing::debug!(%error, "a crash may leave a core dump");
         }
     }

@@ -178,13 +178,12 @@ impl Judge<Llm> for AnswerJudge {
 
 #[cfg(test)]
 mod tests {
-    use meetcap_protocol::WirePath;
 
     use super::*;
 
     fn request(lines: &[&str]) -> LlmPlanRequest {
         LlmPlanRequest::Count {
-            model: WirePath::from(std::path::Path::new("a.gguf")),
+            model: std::path::Path::new("a.gguf").into(),
             instructions: "Summarise.".to_owned(),
             notes: vec!["A note.".into()],
             lines: lines.iter().map(|line| (*line).into()).collect(),
