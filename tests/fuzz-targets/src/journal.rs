@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  input: choice │ the file                           choice: whether the frames are built around the rest, so that
-//!         choice │ payloads, one a line                       checksums fit, and whether the right header comes first
+//!         choice │ payloads, one a line                       checksums fit, and what comes before the payloads
 //! ```
 //!
 //! A journal is opened twice, as by two runs: the second finds what the first found, and nothing to cut. What is read
@@ -51,8 +51,9 @@ pub const TARGET: Target = Target {
 
 /// Payloads are given, one a line.
 const LINES: u8 = 1;
-/// The header that fits is put before them.
+/// The header that fits is put before them; or all up to the plan of a summary.
 const HEADER: u8 = 2;
+const PLANNED: u8 = 4;
 
 /// What one record takes at most, as the journal promises.
 const RECORD: usize = 4 << 20;
@@ -61,7 +62,7 @@ const TIMES: usize = 16;
 
 fn read(input: &[u8]) -> Verdict {
     let Some((choice, bytes)) = input.split_first() else { return Verdict::Refused };
-    let file = if choice & LINES == 0 { bytes.to_vec() } else { framed(bytes, choice & HEADER != 0) };
+    let file = if choice & LINES == 0 { bytes.to_vec() } else { framed(bytes, &before(*choice)) };
     let path = scratch::file(".talk.meetcap-journal", &file);
     let promised = RECORD + TIMES * file.len() + (64 << 10);
     let open = || meter::within(promised, "opening a journal", || Journal::open(&path, &header(), Resume::Auto));
@@ -90,13 +91,20 @@ fn told(progress: &Progress) {
     }
 }
 
-/// A file of these payloads, each with its length, checksum and number.
-fn framed(lines: &[u8], has_header: bool) -> Vec<u8> {
+/// Records that are put before the payloads.
+fn before(choice: u8) -> Vec<Record> {
+    let header = (choice & (HEADER | PLANNED) != 0).then(|| Record::Header(header()));
+    let others = if choice & PLANNED == 0 { Vec::new() } else { records() };
+    let others = others.into_iter().take_while(|record| !matches!(record, Record::Chunk(_)));
+    header.into_iter().chain(others).collect()
+}
+
+/// A file of these records and payloads, each with its length, checksum and number.
+fn framed(lines: &[u8], before: &[Record]) -> Vec<u8> {
     let mut file = b"\x89MCJ\r\n\x1a\n".to_vec();
     file.extend(FORMAT_VERSION.to_le_bytes());
-    let header = has_header.then(|| payload(&Record::Header(header())));
     let given = lines.split(|byte| *byte == b'\n').map(<[u8]>::to_vec);
-    for (number, payload) in (0_u64..).zip(header.into_iter().chain(given)) {
+    for (number, payload) in (0_u64..).zip(before.iter().map(payload).chain(given)) {
         let mut hash = crc32fast::Hasher::new();
         hash.update(&number.to_le_bytes());
         hash.update(&payload);
@@ -124,7 +132,7 @@ fn seeds(_: &mut Rng) -> Vec<Vec<u8>> {
     let lines = |records: &[Record]| records.iter().map(payload).collect::<Vec<_>>().join(&b'\n');
     let half = &records[..records.len() / 2];
     let mut seeds = vec![
-        [&[0][..], &framed(&lines(&records), true)].concat(),
+        [&[0][..], &framed(&lines(&records), &before(HEADER))].concat(),
         [&[LINES | HEADER][..], &lines(&records)].concat(),
         [&[LINES | HEADER][..], &lines(half)].concat(),
     ];
@@ -133,6 +141,9 @@ fn seeds(_: &mut Rng) -> Vec<Vec<u8>> {
     half.iter().for_each(|record| journal.append(record).expect("in order"));
     seeds.push([&[0][..], &std::fs::read(&path).expect("it is there")].concat());
     seeds.extend(records.iter().map(|record| [&[LINES | HEADER][..], &payload(record)].concat()));
+    let (chunk, united) = records.split_at(records.len() - 1);
+    let chunk = &chunk[chunk.len() - 1..];
+    seeds.extend([chunk, &[chunk, united].concat()].map(|records| [&[LINES | PLANNED][..], &lines(records)].concat()));
     seeds
 }
 
@@ -181,7 +192,7 @@ mod tests {
     #[test]
     fn a_journal_built_around_payloads_is_read_to_its_end() {
         let lines: Vec<Vec<u8>> = records().iter().map(payload).collect();
-        let path = scratch::file("built.meetcap-journal", &framed(&lines.join(&b'\n'), true));
+        let path = scratch::file("built.meetcap-journal", &framed(&lines.join(&b'\n'), &before(HEADER)));
         let opened = Journal::open(&path, &header(), Resume::Auto).expect("opened");
         assert!(opened.cut.is_none() && opened.notice.is_none(), "{:?} {:?}", opened.cut, opened.notice);
         let llm = opened.progress.llm.expect("a summary was begun");
