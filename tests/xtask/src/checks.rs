@@ -97,6 +97,7 @@ fn all_checks() -> Vec<Check> {
         "meetcap-worker-stt",
         "meetcap-worker-llm",
         "meetcap-tests",
+        "meetcap-fuzz-targets",
         "xtask",
     ] {
         let name = package.split(' ').next().unwrap_or(package);

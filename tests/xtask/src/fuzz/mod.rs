@@ -25,8 +25,9 @@ use crate::workspace::Workspace;
 
 /// A project of its own below the root.
 const PROJECT: &str = "tests/fuzz";
-/// The package that knows the targets.
+/// The package that knows the targets, and its program that writes what each begins with.
 const TARGETS: &str = "meetcap-fuzz-targets";
+const SEEDS: &str = "fuzz-seeds";
 /// What makes a program count where it has been, as libFuzzer reads it.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
                         -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -56,7 +57,7 @@ pub(crate) fn run(workspace: &Workspace, seconds: u64, names: &[String]) -> Resu
     };
     let seeds = folder.join("seeds");
     let names = targets.iter().map(|target| &target.name);
-    cargo(workspace, "--bin fuzz-seeds --").args([&seeds]).args(names).succeed()?;
+    Step::new(workspace.program(SEEDS)).args([&seeds]).args(names).succeed()?;
     let mut all = Vec::new();
     for target in &targets {
         println!("\n== {}", target.name);
@@ -69,13 +70,10 @@ pub(crate) fn run(workspace: &Workspace, seconds: u64, names: &[String]) -> Resu
     Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn cargo(workspace: &Workspace, words: &str) -> Step {
-    workspace.cargo().words("run --quiet --release --locked -p").args([TARGETS]).words(words)
-}
-
 /// All there are.
 fn targets(workspace: &Workspace) -> Result<Vec<Target>, String> {
-    Ok(parse_list(&cargo(workspace, "--bin fuzz-seeds -- --list").output()?))
+    workspace.cargo().words("build --release --locked -p").args([TARGETS, "--bin", SEEDS]).succeed()?;
+    Ok(parse_list(&Step::new(workspace.program(SEEDS)).args(["--list"]).output()?))
 }
 
 fn parse_list(list: &str) -> Vec<Target> {
@@ -97,7 +95,6 @@ fn build(workspace: &Workspace, folder: &Path, targets: &[Target]) -> Result<Pat
     if !cfg!(any(target_os = "linux", target_os = "macos")) {
         return Err("libFuzzer is used on Linux and macOS only".to_owned());
     }
-    // The seeds' program was built with it just now.
     let version = workspace.cargo().words("version --verbose").output()?;
     let host = host(&version).ok_or("cargo does not say what machine this is")?;
     // With a target named, build scripts and macros are left without coverage.
