@@ -16,12 +16,14 @@ use std::borrow::Cow;
 use std::ffi::{c_int, c_void};
 use std::num::NonZeroU8;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use meetcap_protocol::payload::Spoken;
 use meetcap_protocol::payload::stt::SttLoad;
 use meetcap_protocol::runtime::{Cancel, OpenModel};
 use meetcap_protocol::{FaultKind, WorkerFault};
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperError, WhisperSegment, WhisperState};
+use whisper_rs_sys as sys;
 
 use crate::audio::SAMPLE_RATE;
 use crate::loader::{Source, Watch};
@@ -41,6 +43,8 @@ pub(crate) struct Model {
     context: WhisperContext,
     threads: c_int,
     languages: c_int,
+    /// The path of its file, for messages.
+    name: String,
 }
 
 /// One stretch of text, in seconds from the start of what is heard, as the engine says.
@@ -76,7 +80,15 @@ pub(crate) struct Options {
 pub(crate) struct Settings {
     parameters: FullParams<'static, 'static>,
     /// At an address that stays, because `parameters` points to it.
-    cancel: Arc<Cancel>,
+    stop: Arc<Stop>,
+}
+
+/// What ends a computation, looked at by callbacks from the engine's threads.
+#[derive(Default)]
+struct Stop {
+    cancel: Cancel,
+    /// The model computed what is no number. whisper.cpp would try again and again, and end without a word.
+    no_numbers: AtomicBool,
 }
 
 impl Model {
@@ -97,7 +109,8 @@ impl Model {
         let multilingual = c_int::from(context.is_multilingual());
         // As whisper.cpp counts them: the vocabulary less text and control tokens.
         let languages = context.n_vocab() - 51_765 - multilingual;
-        Ok(Self { context, threads: c_int::from(load.threads.clamp(1, MOST_THREADS)), languages })
+        let name = model.path().display().to_string();
+        Ok(Self { context, threads: c_int::from(load.threads.clamp(1, MOST_THREADS)), languages, name })
     }
 
     /// The code of the language to decode in; `None` if it has to be found out.
@@ -142,7 +155,7 @@ impl Model {
 
     /// Settings for decoding in `language`. `cancel` is looked at all the time while the engine computes.
     pub(crate) fn settings(&self, language: &'static str, options: &Options, cancel: &Cancel) -> Settings {
-        let cancel = Arc::new(cancel.clone());
+        let stop = Arc::new(Stop { cancel: cancel.clone(), ..Stop::default() });
         let mut parameters = FullParams::new(match options.beam {
             Some(beam) => {
                 SamplingStrategy::BeamSearch { beam_size: c_int::from(beam.clamp(1, MOST_BEAMS)), patience: -1.0 }
@@ -167,14 +180,20 @@ impl Model {
         if let Some(tokens) = options.exact_tokens {
             exact::fix_length(&mut parameters, tokens, self.context.n_text_ctx());
         }
+        let data: *mut c_void = Arc::as_ptr(&stop).cast_mut().cast();
         // The binding's own safe setter casts the closure to a wrong type.
-        // SAFETY: `asks_to_stop` reads its user data as the `Cancel` that it is. It lives as long as any clone of
+        // SAFETY: both callbacks read their user data as the `Stop` that it is. It lives as long as any clone of
         // the settings, and `run`, the one place that computes, keeps one until the computation is over.
         unsafe {
             parameters.set_abort_callback(Some(asks_to_stop));
-            parameters.set_abort_callback_user_data(Arc::as_ptr(&cancel).cast_mut().cast());
+            parameters.set_abort_callback_user_data(data);
+            // A fixed length has a filter of its own.
+            if options.exact_tokens.is_none() {
+                parameters.set_filter_logits_callback(Some(looks_for_numbers));
+                parameters.set_filter_logits_callback_user_data(data);
+            }
         }
-        Settings { parameters, cancel }
+        Settings { parameters, stop }
     }
 
     /// Decodes one window, without any memory of others. Above a temperature of 0 tokens are drawn, by the same
@@ -234,7 +253,7 @@ impl Model {
 
     pub(crate) fn run(&self, settings: Settings, samples: &[f32]) -> Result<WhisperState, WorkerFault> {
         // The abort callback reads it until the computation is over.
-        let Settings { parameters, cancel } = settings;
+        let Settings { parameters, stop } = settings;
         let mut state = self.context.create_state().map_err(|_| memory::fault("could not make room for a window"))?;
         let mut samples = Cow::Borrowed(samples);
         if samples.len() < LEAST_SAMPLES {
@@ -242,7 +261,11 @@ impl Model {
         }
         let result = state.full(parameters, &samples);
         // The engine's own code for an abort is one of several; the flag is certain.
-        cancel.check()?;
+        stop.cancel.check()?;
+        if stop.no_numbers.load(Ordering::Relaxed) {
+            let why = "what it computes are no numbers, its weights are damaged; fetch the model again";
+            return Err(WorkerFault::new(FaultKind::ModelInvalid, format!("{}: {why}", self.name)));
+        }
         result.map_err(|error| engine_fault("decoding", error))?;
         Ok(state)
     }
@@ -266,8 +289,29 @@ fn engine_fault(doing: &str, error: WhisperError) -> WorkerFault {
     WorkerFault::new(FaultKind::Engine { code }, format!("whisper.cpp failed at {doing}: {error}"))
 }
 
-unsafe extern "C" fn asks_to_stop(cancel: *mut c_void) -> bool {
+unsafe extern "C" fn asks_to_stop(stop: *mut c_void) -> bool {
     // SAFETY: set together with this function in `settings`, which says why it is valid; only read here, and
     // reading it is an atomic load, so any thread of the engine may do it.
-    unsafe { &*cancel.cast::<Cancel>().cast_const() }.is_set()
+    let stop = unsafe { &*stop.cast::<Stop>().cast_const() };
+    stop.cancel.is_set() || stop.no_numbers.load(Ordering::Relaxed)
+}
+
+/// Called for every token that is chosen, before it is.
+unsafe extern "C" fn looks_for_numbers(
+    context: *mut sys::whisper_context,
+    _state: *mut sys::whisper_state,
+    _tokens: *const sys::whisper_token_data,
+    _count: c_int,
+    logits: *mut f32,
+    stop: *mut c_void,
+) {
+    // SAFETY: whisper.cpp hands its context and one number for each token of the vocabulary, which it does not change
+    // meanwhile; the user data is as in `asks_to_stop`, and only an atomic store is done to it.
+    let (logits, stop) = unsafe {
+        let count = usize::try_from(sys::whisper_n_vocab(context)).unwrap_or(0);
+        (std::slice::from_raw_parts(logits, count), &*stop.cast::<Stop>().cast_const())
+    };
+    if logits.iter().fold(false, |found, logit| found | logit.is_nan()) {
+        stop.no_numbers.store(true, Ordering::Relaxed);
+    }
 }

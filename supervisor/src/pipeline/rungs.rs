@@ -196,7 +196,7 @@ pub(super) fn speech(model: &Model, wanted: SpeechUse) -> Result<Vec<Candidate>,
 /// A summary model and the least that it is of use with, which is beside any graphics processor.
 pub(super) fn summary(model: Model) -> Result<Vec<Candidate>, JobError> {
     let Inspected { shape, identity } = inspect_language(&model.path)?;
-    let model = model.checked_as(identity);
+    let model = Model { checked: identity, ..model };
     let need = shape.map_or_else(|| Need::of_name(&model.name), |shape| llm_need(&shape, &least(&shape), false));
     Ok(vec![Candidate { name: model.name.clone(), model, need, on_gpu: false, windows: NonZeroU8::MIN }])
 }
