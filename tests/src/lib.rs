@@ -28,6 +28,7 @@ pub mod frames;
 pub mod held;
 #[cfg(target_os = "linux")]
 pub mod hog;
+pub mod hostile;
 #[cfg(unix)]
 pub mod long;
 pub mod meeting;
