@@ -288,7 +288,8 @@ fn a_model_that_is_exchanged_after_the_check_is_not_loaded() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let load = || {
-        let programs = WorkerPrograms { stt: Some(bins::find("meetcap-worker-stt")), llm: None, folders: Vec::new() };
+        let programs =
+            WorkerPrograms { stt: Some(bins::find("meetcap-worker-stt")), llm: None, ..WorkerPrograms::default() };
         let host = Supervisor::new(programs).host(EventSink::none(), &Stop::default());
         let mut service = SttService::new(host, model.clone(), bench.room.path("in/talk.wav"), 1);
         runtime.block_on(async {
