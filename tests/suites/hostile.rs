@@ -87,7 +87,9 @@ fn is_useless(finished: &Finished) -> bool {
     let says = finished.stderr.contains("error: the summary could not be completed: ");
     let events = finished.events();
     let exits = of_kind(&events, "worker_exit");
-    finished.code == Some(WORKER) && says && exits.iter().all(|exit| exit["class"] == "clean")
+    // One whose answer is of no use is ended without more ado.
+    let ended = exits.iter().all(|exit| exit["class"] == "clean" || exit["class"] == "killed_by_us");
+    finished.code == Some(WORKER) && says && ended
 }
 
 /// How often it ended in which way.

@@ -69,8 +69,10 @@ impl Engine for LlmEngine {
     fn plan(&mut self, request: &LlmPlanRequest) -> Result<LlmPlanReport, WorkerFault> {
         match request {
             LlmPlanRequest::Count { model, instructions, notes, lines } => {
+                let path = model.path.to_path();
                 let model = self.sketch(model)?;
-                plan::count(&model, instructions, notes, lines).map(LlmPlanReport::Counted)
+                let counted = plan::count(&model, instructions, notes, lines);
+                counted.map(LlmPlanReport::Counted).map_err(|fault| of_file(fault, &path))
             }
             LlmPlanRequest::Size { model, setups } => self.size(model, setups).map(LlmPlanReport::Sized),
         }
@@ -114,7 +116,7 @@ impl Engine for LlmEngine {
             let vocabulary = ModelVocabulary::of(model);
             let LlmJob { instructions, notes, subject, lines, .. } = job;
             let request = Request { instructions, subject: *subject, notes: !notes.is_empty() };
-            let frame = Frame::of_model(model, &vocabulary, &request)?;
+            let frame = Frame::of_model(model, &vocabulary, &request).map_err(|fault| of_file(fault, &loaded.path))?;
             (frame.prompt(notes, lines), frame.habit(), Endings::of(&vocabulary))
         };
         if prompt.is_empty() {
@@ -328,6 +330,14 @@ impl Endings {
 
     fn tokens(&self, ending: &str) -> &[Token] {
         self.0.iter().find(|(known, _)| *known == ending).map_or(&[], |(_, tokens)| tokens)
+    }
+}
+
+/// A fault of the model's own, of which it is said which model that is.
+fn of_file(fault: WorkerFault, path: &Path) -> WorkerFault {
+    match fault.kind {
+        FaultKind::ModelInvalid => WorkerFault::new(fault.kind, format!("{}: {}", path.display(), fault.detail)),
+        _ => fault,
     }
 }
 
