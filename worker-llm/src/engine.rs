@@ -16,7 +16,7 @@ use llama_cpp_2::model::params::LlamaModelParams;
 use meetcap_protocol::payload::llm::{
     Finish, Llm, LlmItem, LlmJob, LlmLoad, LlmOutput, LlmPlanReport, LlmPlanRequest, LlmSetup, LlmSize,
 };
-use meetcap_protocol::runtime::{Cancel, Computes, Engine, JobContext, LoadContext, OpenModel};
+use meetcap_protocol::runtime::{Cancel, Computes, Engine, JobContext, LoadContext, OpenModel, while_reading_weights};
 use meetcap_protocol::{FaultKind, LoadReport, ModelFile, WorkerFault};
 
 use crate::llama::{BATCH, Context, ContextSize, DecodeFailure, Piece, Sampler, Session};
@@ -91,7 +91,8 @@ impl Engine for LlmEngine {
             // What lies on a GPU is copied there, from the page cache without another copy in between.
             .with_use_mmap(setup.map_weights || layers > 0)
             .with_progress_callback(load_progress(context));
-        let model = open(backend, &file, &params).map_err(|fault| cancelled_or(context.cancel(), fault))?;
+        let model = while_reading_weights(|| open(backend, &file, &params))
+            .map_err(|fault| cancelled_or(context.cancel(), fault))?;
         drop(params);
         context.cancel().check()?;
         log::start();

@@ -34,24 +34,24 @@ fn raised(current: &str) -> Option<i32> {
     (current < OOM_SCORE).then_some(OOM_SCORE)
 }
 
-/// Runs a load of a model. llama.cpp takes and frees a block for every tensor that it lays out anew: as mappings of their
-/// own, each touched for the first time, those cost a third of the whole load. So blocks come from the heap meanwhile, and
-/// what is free of it is given back afterwards.
-pub(super) fn while_loading<T>(load: impl FnOnce() -> T) -> T {
+/// Reads weights. llama.cpp takes and frees a block for every tensor that it lays out anew: as mappings of their own,
+/// each touched for the first time, those cost a third of the whole load. So blocks come from the heap meanwhile, and
+/// what is free of it is given back before anything else is allocated.
+pub fn while_reading_weights<T>(read: impl FnOnce() -> T) -> T {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         /// The most that glibc allows.
         const MAPPED_FROM: libc::c_int = 32 << 20;
         const KEPT_ON_TOP: libc::c_int = 64 << 20;
         set_thresholds(MAPPED_FROM, KEPT_ON_TOP);
-        let loaded = load();
+        let weights = read();
         give_back_at_once();
         // SAFETY: gives back free pages; takes the allocator's own locks.
         unsafe { libc::malloc_trim(0) };
-        loaded
+        weights
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-    load()
+    read()
 }
 
 /// glibc learns from the first large block that is freed to take such blocks from the heap, where they stay, and

@@ -49,6 +49,7 @@ use interprocess::local_socket::{GenericFilePath, Stream, ToFsName};
 pub use cancel::Cancel;
 pub use engine::{Engine, JobContext, LoadContext};
 pub use last_words::last_words;
+pub use memory::while_reading_weights;
 pub use model::OpenModel;
 pub use sandbox::{Computes, lock_in};
 pub use serve::{Conversation, serve};

@@ -21,7 +21,7 @@ use super::engine::{Engine, JobContext, LoadContext};
 use super::heartbeat::Heartbeat;
 use super::outbox::Outbox;
 use super::parent_watch::{Order, ParentWatch, read_frame};
-use super::{last_words, memory, panic, sandbox};
+use super::{last_words, panic, sandbox};
 use crate::fault::WorkerFault;
 use crate::lifecycle::{LifecycleEvent, LifecycleState};
 use crate::message::{FromWorker, SandboxStatus, SupervisorHello, ToWorker, WorkerHello};
@@ -123,7 +123,7 @@ impl<E: Engine> Session<E> {
             ToWorker::Load(load) => {
                 self.step(LifecycleEvent::LoadStarted)?;
                 let context = LoadContext { outbox: self.outbox.clone(), cancel: self.cancel.clone() };
-                let report = memory::while_loading(|| panic::guard(|| self.engine.load(&load, &context)));
+                let report = panic::guard(|| self.engine.load(&load, &context));
                 self.answer(report, FromWorker::Loaded)?;
                 self.step(LifecycleEvent::LoadFinished)
             }
