@@ -66,7 +66,7 @@ fn number(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 fn end_of_words(rest: &[u8]) -> Option<usize> {
-    let mut end = 4;
+    let mut end = 4_usize;
     for _ in 0..number(rest, 0)? {
         end = end.checked_add(4)?.checked_add(number(rest, end)?).filter(|end| *end <= rest.len())?;
     }
@@ -84,7 +84,7 @@ fn head_of_tensor(bytes: &[u8]) -> Option<(usize, &[u8])> {
 fn seeds(_: &mut Rng) -> Vec<Vec<u8>> {
     let first = [51_864, 1500, 32, 2, 1, 448, 32, 2, 1, 80, 1];
     let mut sound = vec![WHOLE];
-    let mut put = |bytes: &mut Vec<u8>, numbers: &[u32]| {
+    let put = |bytes: &mut Vec<u8>, numbers: &[u32]| {
         bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
     };
     put(&mut sound, &[0x6767_6d6c]);
