@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{Bytes, SystemReading};
 
 /// Between two looks at memory.
+#[cfg(target_os = "linux")]
 const STRETCH: Bytes = Bytes::mib(64);
 
 /// Something that is fetched until this is dropped.

@@ -74,6 +74,7 @@ impl From<WorkerExit> for StartError {
 }
 
 /// Unix sockets' addresses hold about 104 bytes on the tightest platform.
+#[cfg(unix)]
 const MAX_SOCKET_PATH: usize = 100;
 /// How long a peer that passed the pid check may take for its 48 bytes.
 const PREAMBLE_TIME: Duration = Duration::from_secs(2);
@@ -255,7 +256,7 @@ pub(crate) fn is_same_user(stream: &Stream) -> bool {
 /// Whether the other end is the process that was started, as far as the platform tells.
 fn is_peer(stream: &Stream, pid: u32) -> bool {
     let Ok(peer) = stream.peer_creds() else { return false };
-    is_same_user(stream) && peer.pid().is_none_or(|peer| u32::try_from(peer).is_ok_and(|peer| peer == pid))
+    is_same_user(stream) && peer.pid().is_none_or(|peer| i64::from(peer) == i64::from(pid))
 }
 
 #[cfg(unix)]

@@ -8,14 +8,22 @@ use crate::message::SandboxStatus;
 
 pub(super) fn enter(readable: &[PathBuf], computes: Computes) -> SandboxStatus {
     dump::leave_none();
-    let mut steps = Vec::new();
-    #[cfg(target_os = "linux")]
-    steps.extend([no_new_privileges(), super::paths::restrict(readable, computes), restrict_calls(computes)]);
-    #[cfg(target_os = "macos")]
-    steps.push(super::seatbelt::restrict(readable, computes));
-    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-    steps.push(Err(format!("nothing is known of this system that would keep {} files apart", readable.len())));
-    status(steps.into_iter().filter_map(Result::err).collect(), computes)
+    status(restrict(readable, computes).into_iter().filter_map(Result::err).collect(), computes)
+}
+
+#[cfg(target_os = "linux")]
+fn restrict(readable: &[PathBuf], computes: Computes) -> Vec<Result<(), String>> {
+    vec![no_new_privileges(), super::paths::restrict(readable, computes), restrict_calls(computes)]
+}
+
+#[cfg(target_os = "macos")]
+fn restrict(readable: &[PathBuf], computes: Computes) -> Vec<Result<(), String>> {
+    vec![super::seatbelt::restrict(readable, computes)]
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn restrict(readable: &[PathBuf], _computes: Computes) -> Vec<Result<(), String>> {
+    vec![Err(format!("nothing is known of this system that would keep all but {} files apart", readable.len()))]
 }
 
 pub(super) fn try_walls(computes: Computes) -> SandboxStatus {

@@ -37,12 +37,14 @@
 //!
 //! This is for the program: a library does not pin the code of whatever it is built into.
 
+#[cfg(any(all(target_os = "linux", target_env = "gnu"), test))]
 use std::ops::Range;
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use std::io;
 
 /// What `mlock` counts in; on a machine with larger pages the edges of `bulk` are refused, and nothing else.
+#[cfg(any(all(target_os = "linux", target_env = "gnu"), test))]
 const PAGE: usize = 4096;
 
 /// Keeps what was read of the program from now on, but for `bulk`. A favour to the user; it cannot fail in a way that
@@ -74,12 +76,14 @@ pub(crate) fn keep_code(bulk: &[&'static [u8]]) {
     let _ = bulk;
 }
 
+#[cfg(any(all(target_os = "linux", target_env = "gnu"), test))]
 fn addresses(bytes: &[u8]) -> Range<usize> {
     let Range { start, end } = bytes.as_ptr_range();
     start as usize..end as usize
 }
 
 /// The mappings of files in a `/proc/<pid>/maps`, executable ones first, without the pages that lie wholly in `bulk`.
+#[cfg(any(all(target_os = "linux", target_env = "gnu"), test))]
 fn worth_keeping(maps: &str, bulk: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut files: Vec<(bool, Range<usize>)> = maps.lines().filter_map(file).collect();
     files.sort_by_key(|(is_code, _)| !is_code);
@@ -87,6 +91,7 @@ fn worth_keeping(maps: &str, bulk: &[Range<usize>]) -> Vec<Range<usize>> {
 }
 
 /// `55cff65ac000-55cff695c000 r-xp 00745000 fe:00 6234837    /usr/bin/meetcap-supervisor`
+#[cfg(any(all(target_os = "linux", target_env = "gnu"), test))]
 fn file(line: &str) -> Option<(bool, Range<usize>)> {
     let mut fields = line.split_ascii_whitespace();
     let (range, permissions) = (fields.next()?, fields.next()?);
@@ -98,6 +103,7 @@ fn file(line: &str) -> Option<(bool, Range<usize>)> {
 }
 
 /// What is left of `range` outside of the whole pages in `holes`.
+#[cfg(any(all(target_os = "linux", target_env = "gnu"), test))]
 fn without(range: Range<usize>, holes: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut left = vec![range];
     for hole in holes {

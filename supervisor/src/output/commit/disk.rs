@@ -1,7 +1,9 @@
 //! The few operations that outputs need of a disk, so that tests can have a disk that fails.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind, Write};
+#[cfg(unix)]
+use std::io::ErrorKind;
+use std::io::{self, Write};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
