@@ -30,17 +30,19 @@ impl<R: Role> Held<R> {
     /// # Panics
     /// Here and below, when the worker does not do its part.
     pub fn start(program: &str, readable: &[&Path]) -> Self {
+        Self::start_with(&bins::find(program), readable, Stdio::null())
+    }
+
+    /// The same with what it says on standard error going there.
+    pub fn start_with(program: &Path, readable: &[&Path], errors: Stdio) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let address = folder.path().join("s");
         let listener = UnixListener::bind(&address).expect("a socket");
         let token = Token::new([7; Token::LEN]);
         let endpoint = Endpoint { address: address.to_str().expect("UTF-8").to_owned(), token: token.clone() };
-        let mut child = Command::new(bins::find(program))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the worker starts");
+        let mut command = Command::new(program);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(errors).spawn().expect("the worker starts");
         let mut input = child.stdin.take().expect("a pipe");
         input.write_all(endpoint.to_line().as_bytes()).expect("the worker reads");
         let (mut socket, _) = listener.accept().expect("the worker connects");
@@ -61,12 +63,15 @@ impl<R: Role> Held<R> {
         self.frames.send(order).expect("sent");
     }
 
-    /// Reads on to the first message of which `wanted` gives something.
+    /// Reads on to the first message of which `wanted` gives something; every unit that is done is committed.
     pub fn hear<T>(&mut self, wanted: impl Fn(FromWorker<R>) -> Option<T>) -> T {
         loop {
             let message = self.frames.receive().expect("a frame").expect("the worker lives");
             if let FromWorker::Fault(fault) = &message {
                 panic!("{fault}");
+            }
+            if let FromWorker::UnitDone { unit } = message {
+                self.say(&ToWorker::Committed { unit });
             }
             if let Some(found) = wanted(message) {
                 return found;

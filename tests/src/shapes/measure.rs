@@ -4,23 +4,19 @@
 //! `/proc`. The job is the heaviest there is: for speech the given recording; for summaries a prompt that fills the
 //! context but for a few tokens.
 
-use std::io::Write as _;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use meetcap_protocol::endpoint::{Endpoint, Token};
 use meetcap_protocol::payload::Role;
 use meetcap_protocol::payload::llm::{KvType, Llm, LlmJob, LlmLoad, LlmPlanReport, LlmPlanRequest, LlmSetup};
 use meetcap_protocol::payload::stt::{Stt, SttJob, SttLoad};
-use meetcap_protocol::preamble::{Preamble, PreambleReply};
-use meetcap_protocol::{FromWorker, ModelFile, Spoken, SupervisorHello, ToWorker, WirePath};
+use meetcap_protocol::{FromWorker, ModelFile, Spoken, ToWorker, WirePath};
 
-use crate::frames::Frames;
+use crate::held::Held;
 
 /// What was seen, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,19 +63,19 @@ pub fn speech_as(program: &Path, load: SttLoad, job: SttJob) -> Peaks {
     let models = [&load.model].into_iter().chain(&load.vad).map(|file| &file.path);
     let files: Vec<PathBuf> = models.chain([&job.audio]).map(WirePath::to_path).collect();
     let readable: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-    let mut worker = Worker::<Stt>::start(program, &readable);
-    worker.say(&ToWorker::Plan(()));
-    worker.hear(|message| matches!(message, FromWorker::Planned(())).then_some(()));
-    worker.say(&ToWorker::Load(load));
-    worker.hear(|message| matches!(message, FromWorker::Loaded(_)).then_some(()));
+    let mut worker = Watched::<Stt>::start(program, &readable);
+    worker.held.say(&ToWorker::Plan(()));
+    worker.held.hear(|message| matches!(message, FromWorker::Planned(())).then_some(()));
+    worker.held.say(&ToWorker::Load(load));
+    worker.held.hear(|message| matches!(message, FromWorker::Loaded(_)).then_some(()));
     let loaded = worker.watch.now();
-    worker.say(&ToWorker::Process(job));
+    worker.held.say(&ToWorker::Process(job));
     worker.finish(loaded)
 }
 
 /// Reads a prompt that fills the context, and answers with a few tokens.
 pub fn summary(program: &Path, model: &Path, setup: LlmSetup, threads: u16, prompt: Option<u32>) -> Peaks {
-    let mut worker = Worker::<Llm>::start(program, &[model]);
+    let mut worker = Watched::<Llm>::start(program, &[model]);
     let instructions = "Sum up.".to_owned();
     let line = Spoken::from("we will meet on friday to talk about the budget of the next year");
     let count = LlmPlanRequest::Count {
@@ -88,19 +84,19 @@ pub fn summary(program: &Path, model: &Path, setup: LlmSetup, threads: u16, prom
         notes: Vec::new(),
         lines: vec![line.clone()],
     };
-    worker.say(&ToWorker::Plan(count));
-    let counted = worker.hear(|message| match message {
-        FromWorker::Planned(LlmPlanReport::Counted(count)) => Some(count.clone()),
+    worker.held.say(&ToWorker::Plan(count));
+    let counted = worker.held.hear(|message| match message {
+        FromWorker::Planned(LlmPlanReport::Counted(count)) => Some(count),
         _ => None,
     });
     let room = prompt.unwrap_or(u32::MAX).min(setup.n_ctx - 2 * ANSWER).saturating_sub(counted.overhead);
     let lines = vec![line; (room / counted.lines[0]) as usize];
-    worker.say(&ToWorker::Load(LlmLoad { model: model.into(), setup, threads }));
-    worker.hear(|message| matches!(message, FromWorker::Loaded(_)).then_some(()));
+    worker.held.say(&ToWorker::Load(LlmLoad { model: model.into(), setup, threads }));
+    worker.held.hear(|message| matches!(message, FromWorker::Loaded(_)).then_some(()));
     let loaded = worker.watch.now();
     let job =
         LlmJob { instructions, lines, max_tokens: ANSWER, exact: true, seed: 1, temperature: 0.7, ..LlmJob::default() };
-    worker.say(&ToWorker::Process(job));
+    worker.held.say(&ToWorker::Process(job));
     worker.finish(loaded)
 }
 
@@ -114,72 +110,23 @@ pub fn on_cpu(n_ctx: u32, kv: KvType, map_weights: bool) -> LlmSetup {
     LlmSetup { n_ctx, kv, gpu_layers: Some(0), map_weights }
 }
 
-struct Worker<R: Role> {
-    child: Child,
-    frames: Frames<UnixStream, UnixStream>,
+/// A worker that is watched.
+struct Watched<R> {
+    held: Held<R>,
     watch: Watch,
-    _folder: tempfile::TempDir,
-    _role: std::marker::PhantomData<R>,
 }
 
-impl<R: Role> Worker<R> {
+impl<R: Role> Watched<R> {
     fn start(program: &Path, readable: &[&Path]) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let address = folder.path().join("s");
-        let listener = UnixListener::bind(&address).expect("a socket");
-        let token = Token::new([7; Token::LEN]);
-        let endpoint = Endpoint { address: address.to_str().expect("UTF-8").to_owned(), token: token.clone() };
-        let mut command = Command::new(program);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log()).spawn().expect("the worker starts");
-        let mut stdin = child.stdin.take().expect("a pipe");
-        stdin.write_all(endpoint.to_line().as_bytes()).expect("the worker reads");
-        drop(stdin);
-        let (mut socket, _) = listener.accept().expect("the worker connects");
-        let mut preamble = [0; Preamble::LEN];
-        std::io::Read::read_exact(&mut socket, &mut preamble).expect("a preamble");
-        let verdict = Preamble::check(&preamble, R::KIND, &token).map(|_| ());
-        verdict.as_ref().expect("a worker of ours");
-        socket.write_all(&PreambleReply::answering(&verdict).to_bytes()).expect("an answer");
-        let mut frames = Frames::new(socket.try_clone().expect("the same socket"), socket);
-        let readable = readable.iter().map(|path| WirePath::from(*path)).collect();
-        let hello = SupervisorHello { readable, scratch: None, heartbeat: Duration::from_secs(2) };
-        frames.send(&ToWorker::<R>::Hello(hello)).expect("sent");
-        let watch = Watch::of(child.id());
-        Self { child, frames, watch, _folder: folder, _role: std::marker::PhantomData }
-    }
-
-    fn say(&mut self, order: &ToWorker<R>) {
-        self.frames.send(order).expect("sent");
-    }
-
-    fn hear<T>(&mut self, wanted: impl Fn(&FromWorker<R>) -> Option<T>) -> T {
-        loop {
-            let message = self.frames.receive().expect("a frame").expect("the worker lives");
-            if let FromWorker::Fault(fault) = &message {
-                panic!("{}", fault.detail);
-            }
-            if let FromWorker::UnitDone { unit } = &message {
-                let unit = *unit;
-                self.say(&ToWorker::Committed { unit });
-            }
-            if let Some(found) = wanted(&message) {
-                return found;
-            }
-        }
+        let held = Held::start_with(program, readable, log());
+        let watch = Watch::of(held.child.id());
+        Self { held, watch }
     }
 
     fn finish(mut self, loaded: u64) -> Peaks {
-        self.hear(|message| matches!(message, FromWorker::Done(_)).then_some(()));
+        self.held.hear(|message| matches!(message, FromWorker::Done(_)).then_some(()));
         let (peak, resident) = self.watch.stop();
         Peaks { loaded, peak, resident }
-    }
-}
-
-impl<R: Role> Drop for Worker<R> {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
