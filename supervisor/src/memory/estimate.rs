@@ -158,15 +158,16 @@ mod speech {
 /// Each of `beams` has keys and values of its own; two more lie in reserve once there are several.
 pub fn stt_need(shape: &WhisperShape, beams: Option<u8>, on_gpu: bool) -> Need {
     let wide = u64::from;
-    let (steps, state, heads) = (wide(shape.audio_context), wide(shape.state), wide(shape.audio_heads));
-    let (mels, vocabulary) = (wide(shape.mel_bands), wide(shape.vocabulary));
-    let text_layers = wide(shape.text_layers);
+    let numbers = &shape.numbers;
+    let (steps, state, heads) = (wide(numbers.audio_context), wide(numbers.state), wide(numbers.audio_heads));
+    let (mels, vocabulary) = (wide(numbers.mel_bands), wide(numbers.vocabulary));
+    let text_layers = wide(numbers.text_layers);
     let beams = u64::from(beams.unwrap_or(1).max(1));
     let copies = if beams > 1 { beams + 2 } else { 1 };
 
     // `whisper_kv_cache_init`, three times; keys and values in halves.
     let kv = |cells: u64, layers: u64| product(&[2, F16, padded(cells), state, layers]);
-    let own = product(&[copies, kv(wide(shape.text_context), text_layers).0]);
+    let own = product(&[copies, kv(wide(numbers.text_context), text_layers).0]);
     let context = own + kv(steps, text_layers) + kv(steps, 1);
 
     // Mel spectrogram of two steps each, unfolded for the first convolution, and both convolutions' results.

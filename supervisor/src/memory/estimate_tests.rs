@@ -1,6 +1,7 @@
 use super::*;
 use crate::models::gguf::{LayerShape, Weights};
 use crate::models::tensor::Family;
+use meetcap_protocol::whisper::Numbers;
 
 fn kind(name: &str) -> TensorType {
     match name {
@@ -33,18 +34,17 @@ fn whisper_of(
     let matrices = n * n * (12 * encoders + 16 * decoders) + n * u64::from(vocabulary);
     let halves = 3 * n * (u64::from(mel_bands) + n);
     let singles = n * (steps + tokens + 12 * encoders + 17 * decoders + 6);
+    let file_type = match weights {
+        "f32" => 0,
+        "f16" => 1,
+        "q8_0" => 7,
+        "q5_0" => 8,
+        other => panic!("{other}"),
+    };
+    let numbers = [vocabulary, 1500, state, heads, audio_layers, 448, state, heads, text_layers, mel_bands, file_type];
     WhisperShape {
         file: Bytes(0),
-        vocabulary,
-        audio_context: 1500,
-        state,
-        audio_heads: heads,
-        audio_layers,
-        text_context: 448,
-        text_heads: heads,
-        text_layers,
-        mel_bands,
-        weight_type,
+        numbers: Numbers::read(numbers).expect("a model has such numbers"),
         weights: Bytes(weight_type.bytes(matrices) + 2 * halves + 4 * singles),
     }
 }

@@ -24,39 +24,15 @@ const LEAST: u64 = 48 + 8 + 4 * 80 * BINS as u64;
 pub struct WhisperShape {
     /// The file's length.
     pub file: Bytes,
-    pub vocabulary: u32,
-    /// Steps of the encoder for one frame of 30 s.
-    pub audio_context: u32,
-    /// Width of encoder and decoder.
-    pub state: u32,
-    pub audio_heads: u32,
-    pub audio_layers: u32,
-    pub text_context: u32,
-    pub text_heads: u32,
-    pub text_layers: u32,
-    pub mel_bands: u32,
-    /// Of most of the weights.
-    pub weight_type: TensorType,
-    /// All of them.
+    pub numbers: Numbers,
+    /// All weights.
     pub weights: Bytes,
 }
 
 impl WhisperShape {
-    fn new(file: Bytes, numbers: &Numbers, weights: Bytes) -> Self {
-        Self {
-            file,
-            vocabulary: numbers.vocabulary,
-            audio_context: numbers.audio_context,
-            state: numbers.state,
-            audio_heads: numbers.audio_heads,
-            audio_layers: numbers.audio_layers,
-            text_context: numbers.text_context,
-            text_heads: numbers.text_heads,
-            text_layers: numbers.text_layers,
-            mel_bands: numbers.mel_bands,
-            weight_type: TensorType::from_id(numbers.matrices.id).unwrap_or(TensorType::F16),
-            weights,
-        }
+    /// Of most of the weights.
+    pub fn weight_type(&self) -> TensorType {
+        TensorType::from_id(self.numbers.matrices.id).unwrap_or(TensorType::F16)
     }
 }
 
@@ -83,7 +59,7 @@ pub(super) fn read(reader: impl Read + Seek, len: u64) -> Result<Option<WhisperS
         let why = format!("it is cut short: it has {found} of {all} tensors in {len} bytes; fetch it again");
         return Err(Damage::lie(why));
     }
-    Ok(Some(WhisperShape::new(Bytes(len), &numbers, weights)))
+    Ok(Some(WhisperShape { file: Bytes(len), numbers, weights }))
 }
 
 fn header<R: Read + Seek>(walk: &mut Walk<R>) -> Result<Numbers, Damage> {
@@ -185,8 +161,9 @@ mod tests {
     #[test]
     fn the_numbers_and_the_weights_are_read() {
         let shape = verdict(&model(|_| ())).expect("sound").expect("long enough");
-        assert_eq!((shape.state, shape.audio_heads, shape.text_layers, shape.mel_bands), (96, 3, 1, 80));
-        assert_eq!(shape.weight_type.name(), "Q5_0");
+        let Numbers { state, audio_heads, text_layers, mel_bands, .. } = shape.numbers;
+        assert_eq!((state, audio_heads, text_layers, mel_bands), (96, 3, 1, 80));
+        assert_eq!(shape.weight_type().name(), "Q5_0");
         let embedding = 96 * 51_864 / 32 * 22;
         assert!((embedding..2 * embedding).contains(&shape.weights.0), "{:?}", shape.weights);
     }

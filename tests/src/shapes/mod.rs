@@ -150,9 +150,11 @@ mod tests {
             let file = std::fs::metadata(&path).expect("there").len();
             match (shape, read) {
                 (Shape::Whisper(wrote), ModelShape::Whisper(read)) => {
-                    assert_eq!((read.state, read.audio_heads, read.audio_layers), (wrote.state, wrote.heads, 2));
+                    let numbers = read.numbers;
+                    let read_numbers = (numbers.state, numbers.audio_heads, numbers.audio_layers);
+                    assert_eq!(read_numbers, (wrote.state, wrote.heads, 2));
                     assert_eq!((read.weights.0, read.file.0), (wrote.weight_bytes(), file), "{wrote:?}");
-                    assert_eq!(read.weight_type.name().to_lowercase(), wrote.weights.name(), "{wrote:?}");
+                    assert_eq!(read.weight_type().name().to_lowercase(), wrote.weights.name(), "{wrote:?}");
                 }
                 (Shape::Llama(wrote), ModelShape::Llama(read)) => {
                     assert_eq!((read.embedding, read.vocabulary), (wrote.embedding, u64::from(wrote.vocabulary)));
