@@ -71,6 +71,20 @@ pub fn assert_heard(text: &str, file: &str) {
     assert!(errors.percent() <= 2.0, "{file}: {errors:?}\nsaid:  {said}\nheard: {text}");
 }
 
+/// All headings of a summary, in their order.
+pub const HEADINGS: [&str; 10] = [
+    "# Meeting Summary",
+    "## Meeting Title",
+    "## Summary",
+    "## Participants",
+    "## Key Discussion Points",
+    "## Decisions Made",
+    "## Action Items",
+    "## Notable Quotes",
+    "## Meeting Tone",
+    "## Full Transcript",
+];
+
 /// The lines under a heading.
 pub fn section<'a>(markdown: &'a str, heading: &str) -> Vec<&'a str> {
     let start = format!("## {heading}");

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use meetcap_tests::demo::{assert_heard, demo, demo_models, json_of, room_with, run, section, spoken};
+use meetcap_tests::demo::{HEADINGS, assert_heard, demo, demo_models, json_of, room_with, run, section, spoken};
 use meetcap_tests::room::{Room, names};
 use meetcap_tests::run::of_kind;
 use meetcap_tests::speech::convert;
@@ -229,21 +229,7 @@ fn a_transcript_summarised_later_gives_the_summary_of_the_run() {
     let _ = demo(&room).arg("talk.wav").run().expect_code(0);
     let summary = room.text("talk.summary.md");
     let headings: Vec<&str> = summary.lines().filter(|line| line.starts_with('#')).collect();
-    assert_eq!(
-        headings,
-        [
-            "# Meeting Summary",
-            "## Meeting Title",
-            "## Summary",
-            "## Participants",
-            "## Key Discussion Points",
-            "## Decisions Made",
-            "## Action Items",
-            "## Notable Quotes",
-            "## Meeting Tone",
-            "## Full Transcript"
-        ]
-    );
+    assert_eq!(headings, HEADINGS);
     let transcript = room.text("talk.transcript.txt");
     assert!(summary.ends_with(&transcript), "{summary}");
     for from in ["talk.transcript.json", "talk.transcript.txt"] {

@@ -68,6 +68,23 @@ pub struct Settings {
     pub models_dir: Option<PathBuf>,
 }
 
+impl Settings {
+    /// With nothing configured but a way to find models.
+    pub fn new(find_model: Box<FindModel>) -> Self {
+        Self {
+            find_model,
+            has_demo: false,
+            stt: None,
+            llm: None,
+            vad: None,
+            language: None,
+            threads: 1,
+            resources: Resources::default(),
+            models_dir: None,
+        }
+    }
+}
+
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings").field("stt", &self.stt).field("llm", &self.llm).finish_non_exhaustive()

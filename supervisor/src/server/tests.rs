@@ -13,17 +13,7 @@ struct Client {
 }
 
 fn server() -> Server {
-    let settings = Settings {
-        find_model: Box::new(|given, _| Ok(crate::models::find(given, None))),
-        has_demo: false,
-        stt: None,
-        llm: None,
-        vad: None,
-        language: None,
-        threads: 1,
-        resources: Resources::default(),
-        models_dir: None,
-    };
+    let settings = Settings::new(Box::new(|given, _| Ok(crate::models::find(given, None))));
     Server::new(Supervisor::new(WorkerPrograms::default()), settings)
 }
 

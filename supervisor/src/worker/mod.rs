@@ -73,6 +73,21 @@ pub struct Launch {
     pub watch: Watch,
 }
 
+impl Launch {
+    /// With nothing to read, nobody to tell, and defaults for the rest.
+    pub fn new(program: PathBuf) -> Self {
+        Self {
+            program,
+            readable: Vec::new(),
+            require_sandbox: false,
+            deadlines: Deadlines::default(),
+            events: EventSink::none(),
+            cancel: CancellationToken::new(),
+            watch: Watch::default(),
+        }
+    }
+}
+
 /// Stage of a worker that is connected and knows nothing yet.
 #[derive(Debug)]
 pub struct Connected;

@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use meetcap_protocol::payload::stt::Stt;
-use meetcap_supervisor::event::EventSink;
-use meetcap_supervisor::worker::{Connected, Deadlines, Launch, Watch, Worker};
+use meetcap_supervisor::worker::{Connected, Launch, Worker};
 use meetcap_tests::bins;
 use meetcap_tests::figures::{Results, is_quick, percentile};
-use tokio_util::sync::CancellationToken;
 
 use super::bare::{Bare, Loading, Times, Walls};
 use super::models::Models;
@@ -69,15 +67,7 @@ fn scripted(folder: &Path, walls: &str) -> PathBuf {
 }
 
 async fn start(program: &Path) -> f64 {
-    let launch = Launch {
-        program: program.to_path_buf(),
-        readable: Vec::new(),
-        require_sandbox: false,
-        deadlines: Deadlines::default(),
-        events: EventSink::none(),
-        cancel: CancellationToken::new(),
-        watch: Watch::default(),
-    };
+    let launch = Launch::new(program.to_path_buf());
     let begun = Instant::now();
     let worker = Worker::<Stt, Connected>::start(launch).await.expect("the worker starts");
     let took = begun.elapsed().as_secs_f64() * 1000.0;

@@ -7,14 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use meetcap_protocol::payload::stt::Stt;
-use meetcap_supervisor::worker::{Connected, ExitClass, Worker};
+use meetcap_supervisor::worker::{Connected, ExitClass, Launch, Worker};
 use meetcap_tests::figures::Results;
 use meetcap_tests::rng::Rng;
 use meetcap_tests::{bins, proc, processes};
 use nix::unistd::gettid;
 use tempfile::TempDir;
-
-use super::start::launch;
 
 /// The word that makes this program a parent.
 pub(crate) const PARENT: &str = "parent";
@@ -44,7 +42,7 @@ pub(crate) fn measure() {
 /// Starts a worker and waits for its own end.
 pub(crate) fn parent(program: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let launch = launch(program.into());
+    let launch = Launch::new(program.into());
     println!("ready");
     std::io::stdout().flush().expect("somebody listens");
     let _worker = runtime.block_on(Worker::<Stt, Connected>::start(launch));
@@ -135,7 +133,7 @@ fn survivors() -> usize {
 async fn survives() -> bool {
     let handle = tokio::runtime::Handle::current();
     let asking = tokio::task::spawn_blocking(move || {
-        let worker = handle.block_on(Worker::<Stt, Connected>::start(launch(bins::find(bins::FAKE_STT))));
+        let worker = handle.block_on(Worker::<Stt, Connected>::start(Launch::new(bins::find(bins::FAKE_STT))));
         (worker.expect("the worker starts"), gettid())
     });
     let (worker, thread) = asking.await.expect("the thread lived long enough");

@@ -1,16 +1,14 @@
 //! From spawn to Hello, against spawn, exec and wait of the same program: both in turn, so that a busy machine slows
 //! both.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use meetcap_protocol::payload::stt::Stt;
-use meetcap_supervisor::event::EventSink;
-use meetcap_supervisor::worker::{Connected, Deadlines, ExitClass, Launch, Watch, Worker};
+use meetcap_supervisor::worker::{Connected, ExitClass, Launch, Worker};
 use meetcap_tests::bins;
 use meetcap_tests::figures::{Results, percentile};
-use tokio_util::sync::CancellationToken;
 
 const TIMES: usize = 1000;
 /// Not counted: the first ones find cold caches.
@@ -56,7 +54,7 @@ fn bare(program: &Path) -> f64 {
 }
 
 async fn start(program: &Path) -> f64 {
-    let launch = launch(program.to_path_buf());
+    let launch = Launch::new(program.to_path_buf());
     let begun = Instant::now();
     let worker = Worker::<Stt, Connected>::start(launch).await.expect("the worker starts");
     let took = milliseconds(begun);
@@ -69,19 +67,6 @@ async fn start(program: &Path) -> f64 {
 pub(crate) fn starts(program: &Path, times: usize) -> Vec<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     (0..times).map(|_| runtime.block_on(start(program))).collect()
-}
-
-/// With nothing to read and nobody to tell.
-pub(crate) fn launch(program: PathBuf) -> Launch {
-    Launch {
-        program,
-        readable: Vec::new(),
-        require_sandbox: false,
-        deadlines: Deadlines::default(),
-        events: EventSink::none(),
-        cancel: CancellationToken::new(),
-        watch: Watch::default(),
-    }
 }
 
 fn milliseconds(since: Instant) -> f64 {

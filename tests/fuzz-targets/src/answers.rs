@@ -7,6 +7,7 @@
 use jiff::civil::DateTime;
 use meetcap_supervisor::output::markdown;
 use meetcap_supervisor::summary::{self, Gist, Step, Summary, Uniting};
+use meetcap_tests::demo::HEADINGS;
 use meetcap_tests::rng::Rng;
 
 use crate::{Target, Verdict};
@@ -82,19 +83,6 @@ fn unite(summaries: &[Summary], parts: &[String]) {
     }
     panic!("uniting {} parts has no end", summaries.len());
 }
-
-const HEADINGS: [&str; 10] = [
-    "# Meeting Summary",
-    "## Meeting Title",
-    "## Summary",
-    "## Participants",
-    "## Key Discussion Points",
-    "## Decisions Made",
-    "## Action Items",
-    "## Notable Quotes",
-    "## Meeting Tone",
-    "## Full Transcript",
-];
 
 /// A summary's headings stand where they belong, whatever was written under them.
 pub(crate) fn holds_to_its_headings(summary: &Summary, transcript: &[String]) {

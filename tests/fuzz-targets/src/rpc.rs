@@ -5,7 +5,7 @@ use std::time::Duration;
 use meetcap_supervisor::errors::{Advice, ErrorClass};
 use meetcap_supervisor::queue::Trouble;
 use meetcap_supervisor::server::{Server, Settings};
-use meetcap_supervisor::{Resources, Stop, Supervisor, WorkerPrograms};
+use meetcap_supervisor::{Stop, Supervisor, WorkerPrograms};
 use meetcap_tests::rng::Rng;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
@@ -87,17 +87,7 @@ async fn answers(input: &[u8]) -> Vec<u8> {
         exit_code: 4,
         advice: Advice::GiveUp,
     };
-    let settings = Settings {
-        find_model: Box::new(move |_, _| Err(nothing())),
-        has_demo: true,
-        stt: None,
-        llm: None,
-        vad: None,
-        language: None,
-        threads: 1,
-        resources: Resources::default(),
-        models_dir: None,
-    };
+    let settings = Settings { has_demo: true, ..Settings::new(Box::new(move |_, _| Err(nothing()))) };
     let mut written = Vec::new();
     Server::new(Supervisor::new(WorkerPrograms::default()), settings)
         .serve(input, &mut written, &Stop::default())
