@@ -1,8 +1,9 @@
 //! What is done for the summary while the speech phase is at work: its model's file is fetched into the page cache, and,
-//! where phases may overlap, its worker is started and reads its vocabulary while the speech worker is ending. Neither takes memory that anybody
-//! could miss, and neither failing is anybody's concern: what is not done early is done when it is needed.
+//! where phases may overlap, its worker is started and reads its vocabulary while the speech worker is ending. Neither
+//! takes memory that anybody could miss, and neither failing is anybody's concern: what is not done early is done when
+//! it is needed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::memory::Bytes;
@@ -18,16 +19,38 @@ const MOST_BESIDE: Bytes = Bytes::mib(16);
 /// What can be done beforehand.
 #[derive(Debug)]
 pub(super) struct Early {
-    /// To be started early; without a model.
-    pub(super) service: Option<LlmService>,
+    pub(super) successor: Option<Successor>,
     pub(super) ahead: Ahead,
 }
 
-impl Early {
-    /// Whether the summary's worker may read its vocabulary while the speech worker is ending.
-    pub(super) fn may_read_vocabulary(model: &Path) -> bool {
-        let shape = language_shape(model).ok().flatten();
-        shape.is_some_and(|shape| vocabulary_need(&shape) <= MOST_BESIDE)
+/// The summary's worker, to be started early; without a model.
+#[derive(Debug)]
+pub(super) struct Successor {
+    pub(super) service: LlmService,
+    /// Whether it may read its vocabulary while the speech worker is ending.
+    reads_vocabulary: bool,
+}
+
+impl Successor {
+    pub(super) fn new(service: LlmService) -> Self {
+        let shape = language_shape(&service.model().path).ok().flatten();
+        let reads_vocabulary = shape.is_some_and(|shape| vocabulary_need(&shape) <= MOST_BESIDE);
+        Self { service, reads_vocabulary }
+    }
+
+    /// Starts the worker. A failure is nobody's concern yet: it is started again when it is needed.
+    pub(super) async fn start(mut self) -> Option<LlmService> {
+        let started = match self.service.start().await {
+            Ok(()) if self.reads_vocabulary => self.service.read_vocabulary().await,
+            started => started,
+        };
+        match started {
+            Ok(()) => Some(self.service),
+            Err(error) => {
+                tracing::debug!(%error, "the next worker could not be started early");
+                None
+            }
+        }
     }
 }
 

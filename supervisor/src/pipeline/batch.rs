@@ -21,7 +21,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::ahead::{Ahead, Early};
+use super::ahead::{Ahead, Early, Successor};
 use super::keeping::{self, Keeping};
 use super::material::Material;
 use super::rungs::Rungs;
@@ -199,10 +199,10 @@ fn prepare(first: &mut Recording<'_>) -> Result<(Rungs, Option<Rungs>, Option<Ea
     run.has_a_chance(Phase::Llm, summary.candidates(), summary.wish())?;
     let is_early = !run.host.memory.explicit_lifecycle;
     let model = &summary.current().model;
-    let service = is_early.then(|| llm::service(run, model, job.threads, &job.resources));
+    let successor = is_early.then(|| Successor::new(llm::service(run, model, job.threads, &job.resources)));
     let reserved = speech.current().need.total() + summary.current().need.total();
     let ahead = Ahead::new(model.path.clone(), reserved, run.host.memory.thresholds.warning);
-    Ok((speech, Some(summary), Some(Early { service, ahead })))
+    Ok((speech, Some(summary), Some(Early { successor, ahead })))
 }
 
 impl Recording<'_> {

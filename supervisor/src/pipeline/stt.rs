@@ -109,7 +109,7 @@ pub(super) async fn phase(recordings: &mut [Recording<'_>], rungs: Rungs, early:
     let Recording { run, .. } = recordings.first()?;
     let (host, sign) = (run.host.clone(), run.sign.clone());
     let audio = recordings.iter().map(|recording| recording.audio.clone()).collect();
-    let (successor, ahead) = early.map_or((None, None), |early| (early.service, Some(early.ahead)));
+    let (successor, ahead) = early.map_or((None, None), |early| (early.successor, Some(early.ahead)));
     let mut desk = Desk { rungs, entered: false, decisions: Decisions::default(), turn: None, audio, ahead };
     for at in 0..recordings.len() {
         let (earlier, rest) = recordings.split_at_mut(at);
@@ -127,7 +127,14 @@ pub(super) async fn phase(recordings: &mut [Recording<'_>], rungs: Rungs, early:
     }
     let is_wanted = recordings.iter().any(|recording| recording.result.is_ok() && !recording.material.lines.is_empty());
     let successor = successor.filter(|_| is_wanted && desk.turn.is_some());
-    let (started, closed) = tokio::join!(start_early(successor), desk.close(&host, &sign));
+    let started = async {
+        match successor {
+            Some(successor) => successor.start().await,
+            None => None,
+        }
+    };
+    // While this phase's worker is ending.
+    let (started, closed) = tokio::join!(started, desk.close(&host, &sign));
     if let Some(closed) = closed {
         closed.enter(recordings.iter_mut().map(|recording| &mut recording.run));
     }
@@ -178,23 +185,6 @@ async fn transcribe(
                 turn.share(run, recovery, before, false).await;
                 return Err(error);
             }
-        }
-    }
-}
-
-/// Starts the next phase's worker while this one's is ending; it waits without a model. A failure is nobody's concern
-/// yet: it is started again when it is needed.
-async fn start_early(successor: Option<LlmService>) -> Option<LlmService> {
-    let mut service = successor?;
-    let started = match service.start().await {
-        Ok(()) if Early::may_read_vocabulary(&service.model().path) => service.read_vocabulary().await,
-        started => started,
-    };
-    match started {
-        Ok(()) => Some(service),
-        Err(error) => {
-            tracing::debug!(%error, "the next worker could not be started early");
-            None
         }
     }
 }
