@@ -8,12 +8,27 @@
 //! A file that is written to gets new times from its file system; nobody can set the second of them. Where a platform
 //! has no such numbers there is no identity, and nothing is compared.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::message::WirePath;
+
+/// Opens for reading, without a wait for whoever writes to it, should it be a pipe.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn open(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(libc::O_NONBLOCK);
+    }
+    options.open(path)
+}
 
 /// A file at one moment of its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -115,7 +130,7 @@ mod tests {
     fn a_file_has_the_identity_that_its_own_descriptor_tells() {
         let path = std::env::current_exe().expect("a running test has a file");
         let by_name = std::fs::metadata(&path).expect("it is there");
-        let by_descriptor = std::fs::File::open(&path).and_then(|file| file.metadata()).expect("it can be read");
+        let by_descriptor = File::open(&path).and_then(|file| file.metadata()).expect("it can be read");
         assert_eq!(FileIdentity::of(&by_name), FileIdentity::of(&by_descriptor));
         assert!(FileIdentity::of(&by_name).is_some_and(|identity| identity.size == by_name.len()));
     }

@@ -44,6 +44,7 @@
 //! [`version::ProtocolVersion::CURRENT`], extend the golden frames in `tests/suites/wire.rs`.
 
 pub mod codec;
+pub mod dump;
 pub mod endpoint;
 pub mod fault;
 pub mod file;

@@ -23,7 +23,7 @@ use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 use meetcap_protocol::runtime::{self, Computes};
-use meetcap_protocol::{SandboxStatus, SupervisorHello, WirePath};
+use meetcap_protocol::{SandboxStatus, SupervisorHello, WirePath, dump};
 
 /// The worker's.
 const BATCH: u32 = 512;
@@ -38,6 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => return Err(USAGE.into()),
     };
     if std::env::var_os("BARE_BEHIND_WALLS").is_some() {
+        dump::leave_none()?;
         let readable = vec![WirePath::from(Path::new(model.as_str()))];
         let hello = SupervisorHello { readable, scratch: None, heartbeat: Duration::ZERO };
         assert_eq!(runtime::lock_in(&hello, Computes::OnCpu), SandboxStatus::Full);

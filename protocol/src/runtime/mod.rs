@@ -25,7 +25,6 @@
 //! are known to abort after the work is done.
 
 mod cancel;
-mod dump;
 mod engine;
 mod heartbeat;
 mod inherited;
@@ -54,6 +53,7 @@ pub use model::OpenModel;
 pub use sandbox::{Computes, lock_in};
 pub use serve::{Conversation, serve};
 
+use crate::dump;
 use crate::endpoint::Endpoint;
 use crate::message::{SandboxStatus, SupervisorHello};
 use crate::payload::Role;
@@ -110,8 +110,9 @@ where
     LockIn: FnOnce(&SupervisorHello) -> SandboxStatus,
 {
     parent_watch::die_with_parent();
-    dump::leave_none();
     memory::prepare();
+    // The probe of the sandbox tells what came of it.
+    let _ = dump::leave_none();
     inherited::close();
     let program = <E::Role as Role>::KIND.program();
     match std::env::args_os().nth(1).as_ref().and_then(|argument| argument.to_str()) {

@@ -15,7 +15,7 @@ use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::fault::{FaultKind, WorkerFault};
-use crate::file::{FileIdentity, ModelFile};
+use crate::file::{self, FileIdentity, ModelFile};
 
 /// An open model.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl OpenModel {
             let detail = format!("{}: cannot be opened: {why}", path.display());
             WorkerFault::new(FaultKind::ModelMissing, detail)
         };
-        let file = open(&path).map_err(|error| missing(&error.to_string()))?;
+        let file = file::open(&path).map_err(|error| missing(&error.to_string()))?;
         let metadata = file.metadata().map_err(|error| missing(&error.to_string()))?;
         if !metadata.is_file() {
             return Err(missing("it is not a file"));
@@ -103,18 +103,6 @@ impl OpenModel {
             Err(_) => Ok(()),
         }
     }
-}
-
-/// A pipe in the file's place is opened at once, without a wait for whoever writes to it.
-fn open(path: &Path) -> std::io::Result<File> {
-    let mut options = File::options();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.custom_flags(libc::O_NONBLOCK);
-    }
-    options.open(path)
 }
 
 fn compare(path: &Path, checked: Option<&FileIdentity>, metadata: &Metadata) -> Result<(), WorkerFault> {

@@ -60,23 +60,11 @@ pub fn identify(path: &Path) -> Result<ModelFormat, ModelError> {
 /// See [`identify`].
 pub(super) fn open(path: &Path) -> Result<Opened, ModelError> {
     let missing = |source| ModelError::Missing { path: path.to_path_buf(), source };
-    let mut file = open_at_once(path).map_err(missing)?;
+    let mut file = meetcap_protocol::file::open(path).map_err(missing)?;
     let metadata = file.metadata().map_err(missing)?;
     let format = format(path, &mut file, &metadata)?;
     file.rewind().map_err(missing)?;
     Ok(Opened { file, metadata, format })
-}
-
-/// Without a wait for whoever writes to it, should it be a pipe.
-fn open_at_once(path: &Path) -> std::io::Result<File> {
-    let mut options = File::options();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.custom_flags(libc::O_NONBLOCK);
-    }
-    options.open(path)
 }
 
 fn format(path: &Path, file: &mut File, metadata: &Metadata) -> Result<ModelFormat, ModelError> {

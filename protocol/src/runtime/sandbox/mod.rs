@@ -3,7 +3,7 @@
 //! takes a worker over should find nothing there that he could use.
 //!
 //! ```text
-//!  Hello (allow-list) ─► no new privileges, no core dump ─► Landlock: which paths ─► seccomp: which calls ─► probe
+//!  Hello (allow-list) ─► no new privileges ─► Landlock: which paths ─► seccomp: which calls ─► probe
 //!                                                                                                             │
 //!   full: every attempt was denied   partial: some were not, by name   none: nothing holds here   ◄───────────┘
 //! ```

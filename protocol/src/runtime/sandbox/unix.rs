@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::super::dump;
 use super::{Computes, probe};
 use crate::message::SandboxStatus;
 
 pub(super) fn enter(readable: &[PathBuf], computes: Computes) -> SandboxStatus {
-    dump::leave_none();
     status(restrict(readable, computes).into_iter().filter_map(Result::err).collect(), computes)
 }
 

@@ -8,7 +8,6 @@ mod config_command;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
-mod dump;
 mod estimate;
 #[cfg(feature = "demo")]
 mod leak_check;
@@ -46,7 +45,8 @@ use args::{Cli, Command, Common, DemoArgs, Loudness, MemoryOptions, ModelsComman
 use render::Terminal;
 
 fn main() -> process::ExitCode {
-    dump::leave_none();
+    // A limit that cannot be set was lower already, or is nobody's to set.
+    let _ = meetcap_protocol::dump::leave_none();
     let cli = Cli::parse();
     let loudness = match &cli.command {
         Command::Run(args) => Some(&args.common.loudness),

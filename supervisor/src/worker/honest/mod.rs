@@ -16,8 +16,8 @@
 //! - *Order and range* are what the engines' own side promises (`worker-stt`: `place`, `flight`, `window`;
 //!   `worker-llm`: `engine`): there times are clamped and counts kept, so what is out of range was not said by them.
 //! - *Amounts* are what an engine can come to, several times over. They are what keeps the supervisor small: whatever a
-//!   worker says, one window costs at most a mebibyte (`speech::WINDOW`), and all that is kept of a recording no more than a share
-//!   of that recording's own size.
+//!   worker says, one window costs at most a mebibyte (`speech::WINDOW`), and all that is kept of a recording no more
+//!   than a share of that recording's own size.
 //! - *Words for people* (faults, damage, the sandbox's state) are no lie whatever they are, because they may quote a
 //!   file's name: they are cut, and what would command a terminal is taken out (`tamed`).
 //!
