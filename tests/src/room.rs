@@ -72,14 +72,16 @@ impl Room {
         names(self.folder()).into_iter().filter(|name| name.starts_with(prefix)).collect()
     }
 
-    /// The supervisor with this folder to work in, and without any measurement of earlier runs in other rooms.
+    /// The supervisor with this folder to work in, without any measurement of earlier runs in other rooms and without
+    /// the models of whoever runs the tests.
     pub fn supervisor(&self) -> Invocation {
         self.program(bins::SUPERVISOR)
     }
 
     /// The same with another program.
     pub fn program(&self, name: &str) -> Invocation {
-        Invocation::new(bins::find(name), self.folder()).env("XDG_CACHE_HOME", self.cache.path())
+        let command = Invocation::new(bins::find(name), self.folder());
+        command.env("XDG_CACHE_HOME", self.cache.path()).env("HOME", self.cache.path())
     }
 
     /// The supervisor with scripted workers; see [`crate::fake`] for the script.

@@ -80,6 +80,9 @@ fn refused(text: impl AsRef<[u8]>, message: &str) {
 #[test]
 fn without_a_file_every_default_is_shown() {
     let room = Room::new();
+    let models = format!("\"{}\"", room.path(".meetcap/models").display());
+    // Remarks stand below each other, except after a value that is very long.
+    let column = if models.len() > 40 { "false".len() } else { models.len() };
     let expected = format!(
         r#"# {} (there is no such file)
 
@@ -100,11 +103,11 @@ explicit_lifecycle = true   # from default
 # threads is not set by default: what this process may use
 # device is not set by default: the best that the worker was built for
 # gpu_layers is not set by default: as many as fit
-# models_dir is not set by default: no folder for models
+models_dir      = {models}  # from default
 # worker_stt is not set by default: looked for beside this program
 # worker_llm is not set by default: looked for beside this program
-wait_for_memory = "0s"   # from default
-require_sandbox = false  # from default
+wait_for_memory = {:<column$}  # from default
+require_sandbox = {:<column$}  # from default
 
 [supervisor.fallback]
 qwen3-4b               = false            # from default
@@ -115,11 +118,18 @@ whisper-large-v3-turbo = "whisper-small"  # from default
 whisper-medium         = "whisper-small"  # from default
 whisper-small          = "whisper-base"   # from default
 "#,
-        told(&room)
+        told(&room),
+        "\"0s\"",
+        "false",
     );
     let finished = show(&room);
     assert_eq!((finished.stdout, finished.stderr), (expected, String::new()));
     assert!(names(room.folder()).is_empty(), "nothing was made");
+}
+
+/// Without the blanks by which columns stand below each other; how many depends on the length of a path.
+fn narrow(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -135,13 +145,13 @@ fn each_value_tells_where_it_comes_from() {
         "memory_report      = true   # from environment MEETCAP_MEMORY_REPORT".to_owned(),
         "warning_threshold  = 70     # from environment MEETCAP_MEMORY_WARNING_THRESHOLD".to_owned(),
         format!("critical_threshold = 85     # from {path}:18"),
-        format!("wait_for_memory = \"1m30s\"     # from {path}:29"),
-        "worker_stt      = \"/opt/stt\"  # from environment MEETCAP_WORKER_STT".to_owned(),
-        "require_sandbox = false       # from default".to_owned(),
+        format!("wait_for_memory = \"1m30s\"  # from {path}:29"),
+        "worker_stt = \"/opt/stt\"  # from environment MEETCAP_WORKER_STT".to_owned(),
+        "require_sandbox = false  # from default".to_owned(),
         format!("whisper-large-v3       = \"whisper-base\"   # from {path}:30"),
         "vosk-standard          = \"vosk-small\"     # from default".to_owned(),
     ] {
-        assert!(finished.stdout.lines().any(|shown| shown == line), "{line}\nin {finished:#?}");
+        assert!(finished.stdout.lines().any(|shown| narrow(shown) == narrow(&line)), "{line}\nin {finished:#?}");
     }
     let stt = finished.stdout.lines().find(|line| line.starts_with("stt ")).expect("a line");
     assert!(stt.contains(&format!("= {:?}", model.display().to_string())) && stt.ends_with(":27"), "{stt}");
@@ -330,8 +340,8 @@ fn nothing_in_a_file_commands_a_terminal() {
 fn help_has_examples_and_what_is_not_built_is_not_there() {
     let room = Room::new();
     let help = config(&room).arg("--help").run().expect_code(0).stdout;
-    assert!(help.contains("Examples:\n  meetcap-supervisor config show\n") && !help.contains("init"), "{help}");
-    for wrong in [&["init"][..], &[], &["show", "--yaml"], &["show", "extra"], &["show", "--config"]] {
+    assert!(help.contains("Examples:\n  meetcap-supervisor config show\n") && help.contains("init"), "{help}");
+    for wrong in [&["edit"][..], &[], &["show", "--yaml"], &["show", "extra"], &["show", "--config"]] {
         let _ = config(&room).args(wrong).run().expect_code(2);
     }
 }
@@ -389,4 +399,34 @@ fn no_file_takes_more_memory_than_was_promised() {
     }
     assert!(accepted > LARGEST_TREE / 4, "the worst that is accepted takes {accepted} bytes: the limit is too strict");
     println!("the worst file that is accepted takes {accepted} bytes");
+}
+
+#[test]
+fn a_file_to_begin_with_changes_nothing_and_is_never_written_over() {
+    let room = Room::new();
+    // What holds, without where it comes from.
+    let values = |room: &Room| -> Vec<String> {
+        let shown = show(room).stdout;
+        let settings = shown.lines().filter(|line| !line.starts_with('#'));
+        settings.map(|line| line.split("  # from").next().unwrap_or(line).trim_end().to_owned()).collect()
+    };
+    let defaults = values(&room);
+    let made = config(&room).arg("init").run().expect_code(0);
+    assert!(made.stderr.contains(&told(&room)), "{}", made.stderr);
+    assert_eq!(names(&room.path(".meetcap")), ["config.toml"], "and nothing half written beside it");
+    let text = room.text(".meetcap/config.toml");
+    assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    assert_eq!(values(&room), defaults);
+
+    // With the # taken away from every setting that has a value, each says what holds anyway.
+    let is_set = |line: &str| line.starts_with('#') && !line.starts_with("# ") && !line.contains(" =   # ");
+    let taken = |line: &str| if is_set(line) { line.replacen('#', "", 1) } else { line.to_owned() };
+    let active: Vec<String> = text.lines().map(taken).collect();
+    assert!(active.iter().filter(|line| !line.starts_with('#') && line.contains(" = ")).count() > 15, "{text}");
+    room.file(".meetcap/config.toml", active.join("\n"));
+    assert_eq!(values(&room), defaults);
+
+    let again = config(&room).arg("init").run().expect_code(2);
+    assert!(again.stderr.contains("is there already and is not rewritten"), "{}", again.stderr);
+    assert_eq!(room.text(".meetcap/config.toml"), active.join("\n"));
 }

@@ -15,6 +15,14 @@ pub const LARGEST_FILE: u64 = 128 << 10;
 /// The variable that names the home folder.
 pub(super) const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
 
+/// Whether this is the name of the variable that [`resolve`] asks for the home folder.
+pub fn is_home(variable: &str) -> bool {
+    variable == HOME
+}
+
+/// The folder, in the home folder, of file and models.
+pub(super) const FOLDER: &str = ".meetcap";
+
 /// A configuration as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
@@ -32,7 +40,7 @@ pub struct Loaded {
 pub fn path(named: Option<&Path>) -> Result<PathBuf, ConfigError> {
     let path = match named {
         Some(path) => path.to_path_buf(),
-        None => home().ok_or(ConfigError::NoHome)?.join(".meetcap").join("config.toml"),
+        None => home().ok_or(ConfigError::NoHome)?.join(FOLDER).join("config.toml"),
     };
     Ok(std::path::absolute(&path).unwrap_or(path))
 }

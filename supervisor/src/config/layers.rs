@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::document::{Document, Entry, Given, entries, quoted_key, shortened};
 use super::error::ConfigError;
-use super::file::HOME;
+use super::file::{FOLDER, HOME};
 use super::kinds::{Setting, step};
 use super::places::Places;
 use super::settings::{self, Slot, Visitor, walk};
@@ -44,6 +44,7 @@ pub fn resolve(
 ) -> Result<(Config, Provenance), ConfigError> {
     let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     let (mut config, mut provenance) = (Config::default(), Provenance::default());
+    config.supervisor.models_dir = variable(HOME).map(|home| PathBuf::from(home).join(FOLDER).join("models"));
     if let Some((path, text)) = file {
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
         let places = Places { folder, home: variable(HOME).map(PathBuf::from) };

@@ -26,6 +26,7 @@
 
 #![forbid(unsafe_code)]
 
+mod about;
 mod document;
 mod duration;
 mod error;
@@ -54,7 +55,7 @@ pub use document::LARGEST_TREE;
 pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use error::ConfigError;
 pub use fallback::Fallback;
-pub use file::{LARGEST_FILE, Loaded, load, path};
+pub use file::{LARGEST_FILE, Loaded, is_home, load, path};
 pub use layers::{Arguments, resolve};
 pub use shown::{Shown, Value, shown};
 pub use source::{Ignored, Provenance, Source};
@@ -119,7 +120,7 @@ pub struct SupervisorConfig {
     /// Layers of the summary model that are put on the GPU; more than there are means all.
     pub gpu_layers: Option<u32>,
     pub fallback: Fallback,
-    /// Folder that models are kept in.
+    /// Folder that models are kept in; [`resolve`] gives one in the home folder, where there is one.
     pub models_dir: Option<PathBuf>,
     /// The speech worker's program.
     pub worker_stt: Option<PathBuf>,

@@ -87,7 +87,7 @@ pub(super) fn walk(config: &mut Config, visitor: &mut impl Visitor) {
     visitor.setting(&threads(THREADS), Maybe(used, "what this process may use"));
     visitor.setting(&device(DEVICE), Maybe(wanted, "the best that the worker was built for"));
     visitor.setting(&layers(GPU_LAYERS), Maybe(gpu_layers, "as many as fit"));
-    visitor.setting(&path("supervisor.models_dir", None), Maybe(models_dir, "no folder for models"));
+    visitor.setting(&path("supervisor.models_dir", None), Maybe(models_dir, "no folder, as there is no home folder"));
     let program = |name, variable| path(name, Some(variable));
     let beside = "looked for beside this program";
     visitor.setting(&program("supervisor.worker_stt", "MEETCAP_WORKER_STT"), Maybe(worker_stt, beside));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::about::about;
 use super::kinds::Setting;
 use super::settings::{self, Slot, Visitor, walk};
 use super::{Config, Fallback, Provenance, Source};
@@ -29,6 +30,8 @@ pub struct Shown {
     pub value: Option<Value>,
     /// What holds where nothing is set.
     pub unset: &'static str,
+    /// What it does, in a sentence; of a step in `supervisor.fallback`, what these do.
+    pub about: &'static str,
     pub source: Source,
 }
 
@@ -52,7 +55,7 @@ impl Visitor for List<'_> {
         };
         let (section, key) = setting.name.split_once('.').unwrap_or(("", setting.name));
         let source = self.provenance.of(setting.name);
-        self.shown.push(Shown { section, key: key.into(), value, unset, source });
+        self.shown.push(Shown { section, key: key.into(), value, unset, about: about(setting.name), source });
     }
 
     fn fallback(&mut self, fallback: &mut Fallback) {
@@ -64,8 +67,22 @@ impl Visitor for List<'_> {
                 key: from.to_path_buf(),
                 value: Some(value),
                 unset: "",
+                about: about(settings::FALLBACK),
                 source,
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_says_what_it_does() {
+        let silent = |shown: &Shown| shown.about.is_empty() || shown.about.contains("  ");
+        let settings = shown(&Config::default(), &Provenance::default());
+        let silent: Vec<_> = settings.iter().filter(|setting| silent(setting)).collect();
+        assert!(settings.len() > 20 && silent.is_empty(), "{silent:?}");
     }
 }

@@ -10,6 +10,12 @@ pub(super) const FILE: &str = "/conf/config.toml";
 
 pub(super) type Outcome = Result<(Config, Provenance), ConfigError>;
 
+/// What holds where nobody set anything.
+pub(super) fn untouched() -> Config {
+    let models_dir = Some("/home/me/.meetcap/models".into());
+    Config { supervisor: SupervisorConfig { models_dir, ..SupervisorConfig::default() }, ..Config::default() }
+}
+
 /// Resolves a file's text, variables and arguments.
 pub(super) fn resolved(text: &str, variables: &[(&str, &str)], arguments: Arguments) -> Outcome {
     let variable = |name: &str| {
@@ -64,7 +70,8 @@ big = "small"
 #[test]
 fn without_anything_the_defaults_hold() {
     let (config, provenance) = resolve(None, |_| None, Arguments::default()).expect("defaults");
-    assert_eq!((&config, &provenance), (&Config::default(), &Provenance::default()));
+    assert_eq!((&config, &provenance), (&Config::default(), &Provenance::default()), "where there is no home");
+    assert_eq!(resolved("", &[], Arguments::default()).expect("defaults").0, untouched());
     assert!(shown(&config, &provenance).iter().all(|shown| shown.source == Source::Default));
     // What the specification says.
     let MemoryConfig { aggressive_gc, memory_report, warning_threshold, critical_threshold, .. } = config.memory;
@@ -130,7 +137,7 @@ threads = "inside a text"
 """
 "#;
     let (config, provenance) = from_file(text).expect("nothing of it is ours");
-    let mut expected = Config::default();
+    let mut expected = untouched();
     expected.memory.aggressive_gc = false;
     assert_eq!(config, expected);
     let ignored: Vec<String> = provenance.ignored.iter().map(ToString::to_string).collect();
@@ -147,7 +154,7 @@ threads = "inside a text"
 fn a_section_or_a_key_whose_name_is_nearly_right_is_told() {
     let text = "[Supervisor]\nthreads = 0\n[memory]\nwarning_treshold = 1\n[memo]\n[models]\n";
     let (config, provenance) = from_file(text).expect("ignored");
-    assert_eq!(config, Config::default());
+    assert_eq!(config, untouched());
     let meant: Vec<_> = provenance.ignored.iter().map(|ignored| (ignored.name.as_str(), ignored.meant)).collect();
     let expected = [
         ("Supervisor", Some("supervisor")),

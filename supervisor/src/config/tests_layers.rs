@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::tests::{EVERYTHING, from_file, in_file, refusal, resolved};
+use super::tests::{EVERYTHING, from_file, in_file, refusal, resolved, untouched};
 use super::*;
 
 #[test]
@@ -49,7 +49,7 @@ fn a_wrong_variable_is_refused_with_name_value_and_what_is_allowed() {
 fn an_empty_variable_is_one_that_is_not_set() {
     let names = ["MEETCAP_MEMORY_REPORT", "MEETCAP_MEMORY_WARNING_THRESHOLD", "MEETCAP_WORKER_STT"];
     let (config, provenance) = resolved("", &names.map(|name| (name, "")), Arguments::default()).expect("unset");
-    assert_eq!((config, provenance), (Config::default(), Provenance::default()));
+    assert_eq!((config, provenance), (untouched(), Provenance::default()));
 }
 
 #[cfg(unix)]

@@ -126,9 +126,10 @@ Examples:
   meetcap-supervisor config show --json | jq .memory.warning_threshold.value
   MEETCAP_MEMORY_REPORT=true meetcap-supervisor config show --config quiet.toml
   meetcap-supervisor config path
+  meetcap-supervisor config init
 
 Defaults come first, then the file, then the environment, then options. The file is shared
-with meetcap and never written: [memory] and [supervisor] are read, everything else is left alone.";
+with meetcap, and one that is there is never written: [memory] and [supervisor] are read, everything else is left alone.";
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
@@ -238,6 +239,8 @@ pub(crate) enum ConfigCommand {
     },
     /// The file that is read, whether it is there or not
     Path,
+    /// Write a file with every setting in it, explained and commented out
+    Init,
 }
 
 #[derive(Debug, Args)]

@@ -37,7 +37,66 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<ExitCode, Refusal> {
             eprintln!("note: {}", if path.exists() { "this file is there" } else { "there is no such file" });
             Ok(code)
         }
+        ConfigCommand::Init => init(&path?),
     }
+}
+
+/// Writes a file that changes nothing yet. One that is there belongs to whoever wrote it.
+fn init(path: &Path) -> Result<ExitCode, Refusal> {
+    let shown = printable(&path.display().to_string());
+    let cannot = |error: io::Error| match error.kind() {
+        ErrorKind::AlreadyExists => Refusal::new(
+            ExitCode::Usage,
+            format!(
+                "`{shown}` is there already and is not rewritten; `meetcap-supervisor config init --config NEW.toml` writes \
+                 the text elsewhere, to copy from"
+            ),
+        ),
+        _ => {
+            Refusal::new(ExitCode::Output, format!("cannot write `{shown}`: {error}; name another file with --config"))
+        }
+    };
+    if path.exists() {
+        return Err(cannot(ErrorKind::AlreadyExists.into()));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(cannot)?;
+    let mut file = tempfile::Builder::new().prefix(".config-").tempfile_in(folder).map_err(cannot)?;
+    file.write_all(template().as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(cannot)?;
+    // Whoever else makes it in this moment has made it.
+    file.persist_noclobber(path).map_err(|error| cannot(error.error))?;
+    eprintln!("written: {shown}; every setting is in it, commented out");
+    Ok(ExitCode::Done)
+}
+
+/// Every setting with what it does, commented out: taking a `#` away sets what holds anyway.
+fn template() -> String {
+    let mut text = "\
+# Settings of meetcap-supervisor. Each is commented out and shows what holds without it; take the # away to
+# change one. `meetcap-supervisor config show` tells what holds, and who said so. meetcap reads this file as well.
+"
+    .to_owned();
+    // The file is at home wherever that is.
+    let at_home = |name: &str| config::is_home(name).then(|| "~".into());
+    let (config, provenance) =
+        config::resolve(None, at_home, Arguments::default()).expect("no layer, so no mistake in one");
+    let settings = config::shown(&config, &provenance);
+    for section in settings.chunk_by(|one, next| one.section == next.section) {
+        text.push_str(&format!("\n[{}]\n", section[0].section));
+        let mut said = "";
+        for shown in section {
+            if shown.about != said {
+                said = shown.about;
+                text.push_str(&remark(said));
+            }
+            let line = match value(shown) {
+                Some(value) => format!("#{} = {value}\n", key(shown)),
+                None => format!("#{} =   # without it: {}\n", key(shown), shown.unset),
+            };
+            text.push_str(&line);
+        }
+    }
+    text
 }
 
 fn write(line: &[u8]) -> ExitCode {
@@ -89,6 +148,22 @@ fn lines(section: &[Shown]) -> Vec<String> {
         }
     };
     section.iter().zip(&rows).map(line).collect()
+}
+
+/// Words behind a `#`, in lines that fit a terminal.
+fn remark(words: &str) -> String {
+    const WIDEST: usize = 100;
+    let (mut text, mut line) = (String::new(), "#".to_owned());
+    for word in words.split(' ') {
+        if line.chars().count() + 1 + word.chars().count() > WIDEST {
+            text.push_str(&line);
+            text.push('\n');
+            line = "#".to_owned();
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    text + &line + "\n"
 }
 
 fn key(shown: &Shown) -> String {
