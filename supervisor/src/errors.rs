@@ -130,6 +130,10 @@ pub enum JobError {
     Model(#[from] ModelError),
     #[error("worker {program} was not found (looked at {}); reinstall, or name it with {variable}", searched.join(", "))]
     WorkerMissing { program: &'static str, searched: Vec<String>, variable: &'static str },
+    #[error(
+        "MEETCAP_CPU_LEVEL is {told:?}; it is x86-64-v1, x86-64-v2, x86-64-v3 or x86-64-v4, or left out for the best"
+    )]
+    CpuLevel { told: String },
     #[error(transparent)]
     Start(StartError),
     #[error("{0}")]
@@ -217,6 +221,7 @@ impl JobError {
             | Self::OutOfMemory { .. }
             | Self::Model(_)
             | Self::WorkerMissing { .. }
+            | Self::CpuLevel { .. }
             | Self::Start(_)
             | Self::Device { .. }
             | Self::Interrupted => true,
@@ -248,6 +253,7 @@ impl JobError {
         match self.root() {
             Self::Input(_) | Self::Transcript { .. } | Self::Model(_) => ErrorClass::Input,
             Self::WorkerMissing { .. }
+            | Self::CpuLevel { .. }
             | Self::Start(_)
             | Self::Output(_)
             | Self::Held(_)

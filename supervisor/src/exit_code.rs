@@ -59,7 +59,10 @@ impl ExitCode {
         match error.root() {
             JobError::Input(_) | JobError::Transcript { .. } => Self::Input,
             JobError::Model(_) => Self::Model,
-            JobError::WorkerMissing { .. } | JobError::Start(_) | JobError::Device { .. } => Self::Usage,
+            JobError::WorkerMissing { .. }
+            | JobError::CpuLevel { .. }
+            | JobError::Start(_)
+            | JobError::Device { .. } => Self::Usage,
             JobError::Refused(_) => Self::Refused,
             JobError::OutOfMemory { .. } => Self::OutOfMemory,
             JobError::Account(_) | JobError::Summary { .. } => Self::Worker,

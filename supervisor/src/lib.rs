@@ -81,7 +81,7 @@ pub use models::Model;
 pub use pipeline::{
     Builder, Exact, Heard, Job, Resources, RunReport, SummarizeJob, Supervisor, default_threads, useful_threads,
 };
-pub use programs::WorkerPrograms;
+pub use programs::{CpuLevel, WorkerPrograms};
 pub use queue::{Closing, JobHandle, JobId, JobStatus, Submission, SubmitError};
 pub use stop::Stop;
 
