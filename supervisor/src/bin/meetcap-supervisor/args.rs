@@ -72,6 +72,12 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Write manual pages, for those who pack this program
+    #[command(hide = true)]
+    Man {
+        /// A folder that is there
+        folder: PathBuf,
+    },
 }
 
 const REPORT_EXAMPLES: &str = "\

@@ -11,6 +11,7 @@ mod doctor;
 mod estimate;
 #[cfg(feature = "demo")]
 mod leak_check;
+mod man;
 mod overview;
 mod pace;
 mod ps;
@@ -61,7 +62,8 @@ fn main() -> process::ExitCode {
         | Command::Models(_)
         | Command::Doctor(_)
         | Command::Report(_)
-        | Command::Completions { .. } => None,
+        | Command::Completions { .. }
+        | Command::Man { .. } => None,
     };
     if let Some(loudness) = loudness {
         log_to_stderr(loudness);
@@ -94,6 +96,7 @@ fn main() -> process::ExitCode {
             #[cfg(feature = "demo")]
             Command::LeakCheck(args) => leak_check::run(args, &stop).await,
             Command::Completions { shell } => complete(shell),
+            Command::Man { folder } => man::write(&folder),
         }
     });
     // A read of standard input that nobody will answer is not waited for.
