@@ -1,13 +1,16 @@
 //! The bundled recording and models: compressed inside the program, written to the user's cache folder on
-//! first use and checked there on every use.
+//! first use and checked there on every use. A user without a folder to write to, such as a service's or a container's,
+//! has them among the temporary files for as long as the program runs.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use etcetera::BaseStrategy;
 use meetcap_supervisor::{ExitCode, Model};
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 use super::Refusal;
 
@@ -63,27 +66,57 @@ pub(crate) fn llm() -> Result<Model, Refusal> {
     Ok(Model::named("demo", place(&LLM)?))
 }
 
+/// Used when the cache folder cannot be. Its name is new each time: of a name that others could know, they could make a
+/// folder of theirs.
+static TEMPORARY: Mutex<Option<TempDir>> = Mutex::new(None);
+
+/// Removes what was unpacked among the temporary files.
+pub(crate) fn clean_up() {
+    // A static is not dropped when the program ends.
+    drop(TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
+
 /// The file in the cache folder, written there if it is not, or not as it should be.
 fn place(file: &Bundled) -> Result<PathBuf, Refusal> {
-    let folder = cache_folder()?;
-    let path = folder.join(file.name);
-    if hash_of(&path).is_ok_and(|hash| hash == file.sha256) {
-        return Ok(path);
+    let Some(folder) = cache_folder() else { return place_temporarily(file) };
+    match place_in(&folder, file) {
+        Err(error) if error.kind() == ErrorKind::StorageFull => Err(refused(&folder, &error)),
+        Err(_) => place_temporarily(file),
+        Ok(path) => Ok(path),
     }
-    write(file, &folder, &path).map_err(|error| {
-        let message = format!(
-            "cannot unpack the demo into {}: {error}; set XDG_CACHE_HOME to a folder that can be written",
-            folder.display()
-        );
-        Refusal::new(ExitCode::Output, message)
-    })?;
+}
+
+fn place_temporarily(file: &Bundled) -> Result<PathBuf, Refusal> {
+    let mut temporary = TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = match &mut *temporary {
+        Some(folder) => folder,
+        none => {
+            let made = tempfile::Builder::new().prefix("meetcap-demo-").tempdir();
+            none.insert(made.map_err(|error| refused(&std::env::temp_dir(), &error))?)
+        }
+    };
+    place_in(folder.path(), file).map_err(|error| refused(folder.path(), &error))
+}
+
+fn refused(folder: &Path, error: &io::Error) -> Refusal {
+    let folder = folder.display();
+    let message =
+        format!("cannot unpack the demo into {folder}: {error}; set XDG_CACHE_HOME to a folder that can be written");
+    Refusal::new(ExitCode::Output, message)
+}
+
+fn place_in(folder: &Path, file: &Bundled) -> io::Result<PathBuf> {
+    let path = folder.join(file.name);
+    if !hash_of(&path).is_ok_and(|hash| hash == file.sha256) {
+        write(file, folder, &path)?;
+    }
     Ok(path)
 }
 
-fn cache_folder() -> Result<PathBuf, Refusal> {
-    let strategy = etcetera::choose_base_strategy()
-        .map_err(|_| Refusal::new(ExitCode::Usage, "there is no home folder; set HOME or XDG_CACHE_HOME"))?;
-    Ok(strategy.cache_dir().join("meetcap").join("demo"))
+/// None for a user without a home.
+fn cache_folder() -> Option<PathBuf> {
+    let strategy = etcetera::choose_base_strategy().ok()?;
+    Some(strategy.cache_dir().join("meetcap").join("demo"))
 }
 
 fn write(file: &Bundled, folder: &Path, path: &Path) -> io::Result<()> {

@@ -101,6 +101,8 @@ fn main() -> process::ExitCode {
     });
     // A read of standard input that nobody will answer is not waited for.
     runtime.shutdown_background();
+    #[cfg(feature = "demo")]
+    demo::clean_up();
     code.unwrap_or_else(Refusal::print).code().into()
 }
 
