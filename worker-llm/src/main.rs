@@ -12,8 +12,12 @@
 //!  engine ────── plan, load, process, unload
 //!  text, log ─── whole characters out of token pieces; what llama.cpp complained about
 //!  memory ────── the end, where there is none left
+//!  backends ──── ggml's code for this processor, where it is a shared library
 //! ```
 
+#[cfg(all(any(feature = "portable", test), target_os = "linux"))]
+#[cfg_attr(not(feature = "portable"), expect(dead_code, reason = "built to be checked and tested"))]
+mod backends;
 #[cfg(test)]
 mod demo_jobs;
 #[cfg(test)]
@@ -42,5 +46,17 @@ fn main() -> ExitCode {
     // ggml would fork a debugger and wait for it before it aborts; the sandbox forbids that, and nobody looks.
     // SAFETY: this is the first statement of `main`, no other thread exists that could read the environment.
     unsafe { std::env::set_var("GGML_NO_BACKTRACE", "1") };
+    #[cfg(all(feature = "portable", target_os = "linux"))]
+    {
+        // SAFETY: as above.
+        if let Err(why) = unsafe { backends::load() } {
+            eprintln!("meetcap-worker-llm: {why}");
+            return ExitCode::FAILURE;
+        }
+        if std::env::args_os().nth(1).is_some_and(|argument| argument == "--processor") {
+            println!("{}", backends::loaded().unwrap_or_default());
+            return ExitCode::SUCCESS;
+        }
+    }
     meetcap_protocol::runtime::worker_main(engine::LlmEngine::default)
 }
