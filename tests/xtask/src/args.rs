@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::bench;
+use crate::dist::Options as DistOptions;
 use crate::soak::Options as SoakOptions;
 
 /// May a missing tool be installed, or only be named?
@@ -37,6 +38,10 @@ pub(crate) enum Command {
         hours: u64,
         seed: Option<u64>,
     },
+    Dist {
+        install: Install,
+        options: DistOptions,
+    },
     /// Every target when none is named.
     Fuzz {
         install: Install,
@@ -62,6 +67,7 @@ commands:
   criteria write supervisor/docs/specification.md from the results
   soak     kill and resume real runs, compare each with an undisturbed one; or one long recording (Linux only)
   fuzz     feed every reader of strangers' bytes with made-up ones, guided by coverage where that can be built
+  dist     build the programs for everybody's processor; write an archive, on Linux a .deb, and their sums to target/dist
   help     this text
 
 options:
@@ -76,6 +82,9 @@ options:
   --only K        the one round that `soak` repeats; goes with --seed
   --recording     `soak` listens to one long recording instead, and kills nothing
   --hours H       how long that is; 8 when not given
+  --check         `dist` also tries what it has packed: unpacked, installed, on every level that runs here
+  --reuse         `dist` packs what an earlier call has built
+  --plain         `dist` packs and tries what `cargo build --release` has left, and keeps nothing; part of `test`
   --seconds N     how long `fuzz` feeds each target; 60 when not given
   --target NAME   what `fuzz` feeds: frames, gguf, whisper, journal, configuration, rpc, silero, transcript, ledger,
                   answers or preamble; may be repeated; all when not given
@@ -84,6 +93,7 @@ examples:
   cargo xtask demo                  from a fresh clone to a transcript and a summary
   cargo xtask test                  what CI runs
   cargo xtask setup --no-install    is this machine ready?
+  cargo xtask dist --check          what a release gives away
   cargo xtask fuzz --seconds 600 --target frames --target gguf
 ";
 
@@ -101,6 +111,9 @@ struct Given {
     hours: Option<u64>,
     seconds: Option<u64>,
     targets: Vec<String>,
+    check: bool,
+    reuse: bool,
+    plain: bool,
 }
 
 impl Given {
@@ -125,6 +138,9 @@ impl Given {
             ("--minutes", self.minutes.is_some(), "soak"),
             ("--recording", self.recording, "soak"),
             ("--hours", self.hours.is_some(), "soak"),
+            ("--check", self.check, "dist"),
+            ("--reuse", self.reuse, "dist"),
+            ("--plain", self.plain, "dist"),
             ("--seconds", self.seconds.is_some(), "fuzz"),
             ("--target", !self.targets.is_empty(), "fuzz"),
         ];
@@ -147,6 +163,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
             "--only" => given.only = Some(number(&value()?)?),
             "--minutes" => given.minutes = Some(number(&value()?)?),
             "--recording" => given.recording = true,
+            "--check" => given.check = true,
+            "--reuse" => given.reuse = true,
+            "--plain" => given.plain = true,
             "--hours" => given.hours = Some(number(&value()?)?),
             "--seconds" => given.seconds = Some(number(&value()?)?),
             "--target" => given.targets.push(value()?),
@@ -175,6 +194,10 @@ fn command(word: &str, given: Given) -> Result<Command, String> {
         "picture" => Ok(Command::Picture { install, out: given.out }),
         "bench" => Ok(Command::Bench { install, parts: given.parts }),
         "criteria" => Ok(Command::Criteria),
+        "dist" => Ok(Command::Dist {
+            install,
+            options: DistOptions { check: given.check, reuse: given.reuse, plain: given.plain },
+        }),
         "soak" if given.soak_stray().is_some() => Err(given.soak_stray().unwrap_or_default().to_owned()),
         "soak" if given.recording => {
             Ok(Command::SoakRecording { install, hours: given.hours.unwrap_or(8), seed: given.seed })
@@ -269,6 +292,16 @@ mod tests {
         assert_eq!(parsed("fuzz"), fuzz(60, &[]));
         assert_eq!(parsed("fuzz --seconds 5 --target frames --target rpc"), fuzz(5, &["frames", "rpc"]));
         assert!(parsed("test --seconds 5").is_err_and(|why| why.contains("`--seconds`")));
+    }
+
+    #[test]
+    fn packing_is_told_what_to_pack_and_whether_to_try() {
+        let dist = |options| Ok(Command::Dist { install: Install::Allowed, options });
+        let none = DistOptions::default();
+        assert_eq!(parsed("dist"), dist(none));
+        assert_eq!(parsed("dist --check --reuse"), dist(DistOptions { check: true, reuse: true, ..none }));
+        assert_eq!(parsed("dist --plain"), dist(DistOptions { plain: true, ..none }));
+        assert!(parsed("test --check").is_err_and(|why| why.contains("`--check`")));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::binaries::{self, SUPERVISOR, WORKERS};
 use crate::boundaries::{self, LONG_FILE, TOO_LONG_FILE, TREE_RULES};
+use crate::dist;
 use crate::run::Step;
 use crate::sources;
 use crate::tests_report::TestCount;
@@ -109,6 +110,9 @@ fn all_checks() -> Vec<Check> {
         let name = package.split(' ').next().unwrap_or(package);
         checks.push(check(format!("tests of {name}"), Kind::NeedsBuilds, move |context| tests(context, package)));
     }
+    checks.push(check("packages of what was built, installed and run", Kind::NeedsBuilds, |context| {
+        dist::already_built(&context.workspace)
+    }));
     checks.push(check("shipped programs as they were built", Kind::NeedsBuilds, shipped_unchanged));
     checks.push(check("each engine built once", Kind::Anytime, engines_once));
     checks.push(check("documentation", Kind::Anytime, documentation));

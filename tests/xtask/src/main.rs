@@ -8,6 +8,7 @@
 //!     ├──► bench     measure processes and memory, write the results ──► criteria   the specification's page from all results
 //!     ├──► fuzz      feed readers of strangers' bytes with made-up ones, guided by coverage
 //!     ├──► soak      kill and resume real runs, compare with an undisturbed one; or listen to a long recording
+//!     ├──► dist     build for everybody, pack; try what was packed
 //!     └──► test   every check, one after the other; the last line counts them
 //! ```
 //!
@@ -23,6 +24,7 @@ mod chart;
 mod checks;
 mod criteria;
 mod demo;
+mod dist;
 mod fuzz;
 mod json;
 mod ledger;
@@ -97,6 +99,10 @@ fn execute(command: Command) -> Result<ExitCode, String> {
         Command::Fuzz { install, seconds, targets } => {
             setup::ensure(&[tools::Tool::CxxCompiler], install)?;
             fuzz::run(&Workspace::find()?, seconds, &targets)
+        }
+        Command::Dist { install, options } => {
+            setup::ensure(tools::FOR_BUILD, install)?;
+            dist::run(&Workspace::find()?, options)
         }
         Command::Test(install) => {
             setup::ensure(tools::FOR_CHECKS, install)?;

@@ -79,6 +79,25 @@ impl Step {
         Err(format!("`{}` failed ({}): {}", self.line, output.status, said.trim()))
     }
 
+    /// What it writes on stdout, whatever it ends with.
+    pub(crate) fn said(mut self) -> Result<String, String> {
+        let output = self.command.stdin(Stdio::null()).stderr(Stdio::null()).output();
+        let output = output.map_err(|cause| format!("`{}` could not be started: {cause}", self.line))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// What it complains about on stderr while it succeeds.
+    pub(crate) fn complaints(mut self) -> Result<String, String> {
+        let output = self.command.stdin(Stdio::null()).stdout(Stdio::null()).output();
+        let output = output.map_err(|cause| format!("`{}` could not be started: {cause}", self.line))?;
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if output.status.success() {
+            Ok(said)
+        } else {
+            Err(format!("`{}` failed ({}): {said}", self.line, output.status))
+        }
+    }
+
     /// Shows stdout line by line and hands each line to `watch`; the status is the caller's to judge.
     pub(crate) fn tee(mut self, watch: impl FnMut(&str)) -> Result<Result<(), String>, String> {
         self.command.stdout(Stdio::piped());
