@@ -73,11 +73,16 @@ fn show(workspace: &Workspace, folder: &Path) -> Result<bool, String> {
     println!("  peak: memory the worker allocated; resident: with mapped files, such as its own code;");
     println!("  after: what was left in use when the worker was gone, which is the supervisor alone");
     println!("\n== transcript compared with what was said ({SPOKEN})");
-    let good = judge(&read(&workspace.root.join(SPOKEN))?, &transcript)?;
+    let good = is_what_was_said(workspace, &transcript)?;
     if good {
         println!("\nThe demo works; its files are in {}", folder.display());
     }
     Ok(good)
+}
+
+/// Whether a transcript of the bundled recording is good enough.
+pub(crate) fn is_what_was_said(workspace: &Workspace, transcript: &str) -> Result<bool, String> {
+    judge(&read(&workspace.root.join(SPOKEN))?, transcript)
 }
 
 fn judge(spoken: &str, transcript: &str) -> Result<bool, String> {

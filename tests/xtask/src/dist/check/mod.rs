@@ -27,7 +27,7 @@ use super::compress::Xz;
 use super::pack::{self, Packed};
 use super::target::{Os, Target};
 use crate::binaries::SUPERVISOR;
-use crate::demo::fresh_folder;
+use crate::demo::{fresh_folder, is_what_was_said};
 use crate::run::{Step, on_path};
 use crate::workspace::Workspace;
 
@@ -41,7 +41,7 @@ pub(crate) fn already_built(workspace: &Workspace) -> Result<String, String> {
         let out = scratch.join("packages");
         let packed = pack::all(workspace, target, &programs, &out, &Xz::Quick)?;
         same_twice(workspace, target, &programs, &packed, (scratch, &Xz::Quick))?;
-        let (_, text) = unpacked(&packed.archive, scratch)?;
+        let (_, text) = unpacked(workspace, &packed.archive, scratch)?;
         let mut notes = vec!["archive".to_owned()];
         if let Some(deb) = &packed.deb {
             notes.push(root::installed(deb, scratch, &text)?);
@@ -69,7 +69,7 @@ pub(crate) fn everything(
         }
         no_paths(workspace, &packed.archive, scratch)?;
         say("no path of this machine in any program");
-        let (top, text) = unpacked(&packed.archive, scratch)?;
+        let (top, text) = unpacked(workspace, &packed.archive, scratch)?;
         say("the archive, unpacked in a folder with a blank, ran the demo through a link, for a user without anything");
         if let Some(deb) = &packed.deb {
             let how = root::installed(deb, scratch, &text)?;
@@ -168,11 +168,14 @@ fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
 }
 
 /// Unpacks where nobody would, and runs the demo as nobody in particular; the folder and what came out.
-fn unpacked(archive: &Path, scratch: &Path) -> Result<(PathBuf, Text), String> {
+fn unpacked(workspace: &Workspace, archive: &Path, scratch: &Path) -> Result<(PathBuf, Text), String> {
     let folder = scratch.join("a folder of mine");
     std::fs::create_dir(&folder).map_err(|cause| format!("{}: {cause}", folder.display()))?;
     let top = pack::unpack(archive, &folder)?;
     let text = demo(&linked(&supervisor(&top), scratch)?, &[])?;
+    if !is_what_was_said(workspace, &text.transcript)? {
+        return Err("the transcript is not what was said".to_owned());
+    }
     Ok((top, text))
 }
 

@@ -9,7 +9,7 @@ use crate::run::{Step, on_path};
 /// What the demo has written, without what differs from run to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Text {
-    transcript: String,
+    pub(super) transcript: String,
     /// Beginning and end of each segment, as they stand there. The confidence is left out: it is a sum of many numbers,
     /// which are added in another order at another width.
     times: Vec<String>,
@@ -58,7 +58,6 @@ pub(crate) fn demo(supervisor: &Path, variables: &[(&str, &str)]) -> Result<Text
         Step::new(supervisor)
     } else {
         let variables = variables.iter().map(|(name, value)| format!("{name}={value}"));
-        // A file that says what is where would be found by its path alone.
         Step::new("env").args(["-i"]).args(variables).args(as_nobody()).args([supervisor])
     };
     let ran = step.args(["demo", "-o"]).args([&out]).output();
