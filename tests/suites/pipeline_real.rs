@@ -270,6 +270,20 @@ fn no_summary_means_no_summary() {
     assert!(events.iter().all(|event| event["phase"] != "llm"));
 }
 
+/// A service, a container: nowhere to keep anything.
+#[test]
+fn the_demo_runs_where_nothing_can_be_kept_and_leaves_nothing() {
+    let room = Room::new();
+    let no_folder = room.file("a-file", "").join("cache");
+    let temporary = room.path("tmp");
+    std::fs::create_dir(&temporary).expect("a writable folder");
+    let demo = room.supervisor().env("XDG_CACHE_HOME", no_folder).env("TMPDIR", temporary.as_os_str());
+    let _ = demo.args(["demo", "-o", "out"]).run().expect_code(0);
+    assert!(room.text("out/meeting.summary.md").starts_with("# Meeting Summary"));
+    let left = names(&temporary).into_iter().filter(|name| name.starts_with("meetcap-demo-")).collect::<Vec<_>>();
+    assert_eq!(left, [""; 0]);
+}
+
 #[test]
 fn the_demo_runs_without_any_argument_and_hears_its_recording() {
     let room = Room::new();
