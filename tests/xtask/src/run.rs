@@ -52,6 +52,16 @@ impl Step {
         self
     }
 
+    /// Without the variables of this process whose names are so.
+    pub(crate) fn without(mut self, is_unwanted: impl Fn(&str) -> bool) -> Self {
+        for (name, _) in std::env::vars_os() {
+            if is_unwanted(&name.to_string_lossy()) {
+                self.command.env_remove(name);
+            }
+        }
+        self
+    }
+
     pub(crate) fn line(&self) -> &str {
         &self.line
     }

@@ -150,7 +150,8 @@ impl<'a> Builder<'a> {
         let rust: Vec<String> =
             self.renamed.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")).collect();
         let c: Vec<String> = self.renamed.iter().map(|(from, to)| format!("-ffile-prefix-map={from}={to}")).collect();
-        let mut step = self.workspace.cargo().env("CARGO_TARGET_DIR", self.out.join("build"));
+        let cargo = self.workspace.cargo().without(decides_what_is_built);
+        let mut step = cargo.env("CARGO_TARGET_DIR", self.out.join("build"));
         step = step.env("CARGO_ENCODED_RUSTFLAGS", rust.join("\x1f"));
         if self.target.os != Os::Windows {
             step = step.env("CFLAGS", c.join(" ")).env("CXXFLAGS", c.join(" "));
@@ -158,6 +159,7 @@ impl<'a> Builder<'a> {
         step
     }
 
+    /// Builds the speech worker for one level, and keeps it.
     fn speech_worker(&self, level: Level, kept: &Path) -> Result<(), String> {
         // Its build script does not ask to be run again when the variables change.
         self.prepared().words("clean --quiet --locked -p whisper-rs-sys --profile").args([PROFILE]).succeed()?;
@@ -179,6 +181,11 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// Variables that the engines' builds listen to; what they should be is said here.
+fn decides_what_is_built(variable: &str) -> bool {
+    variable == "SOURCE_DATE_EPOCH" || ["GGML_", "WHISPER_", "LLAMA_"].iter().any(|own| variable.starts_with(own))
+}
+
 /// The static libraries of the one build of whisper.cpp that there is after a cleaning.
 fn engine_archives(profile: &Path) -> Result<Vec<PathBuf>, String> {
     let list = |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -194,5 +201,27 @@ fn engine_archives(profile: &Path) -> Result<Vec<PathBuf>, String> {
         Err("whisper.cpp's libraries are not where its build leaves them".to_owned())
     } else {
         Ok(archives)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_shell_says_about_the_engines_is_not_listened_to() {
+        for variable in ["GGML_NATIVE", "WHISPER_COREML", "LLAMA_BUILD_SHARED_LIBS", "SOURCE_DATE_EPOCH"] {
+            assert!(decides_what_is_built(variable), "{variable}");
+        }
+        for variable in ["PATH", "CMAKE_GENERATOR", "CARGO_HOME", "HOME"] {
+            assert!(!decides_what_is_built(variable), "{variable}");
+        }
+    }
+
+    #[test]
+    fn every_level_has_a_name_that_the_supervisor_looks_for() {
+        let names = LEVELS.map(name_of);
+        assert_eq!(names[0], "meetcap-worker-stt");
+        assert_eq!(names[2], "meetcap-worker-stt-x86-64-v3");
     }
 }

@@ -55,20 +55,24 @@ impl Level {
         SWITCHES.iter().map(|switch| (format!("GGML_{switch}"), on(switch))).collect()
     }
 
-    /// Registers that its code may not use: wider than any of its extensions has.
-    pub(crate) fn too_wide(self) -> &'static [&'static str] {
-        too_wide(self.uses.contains(&"AVX"), self.uses.contains(&"AVX512"))
+    /// What its code may not use.
+    pub(crate) fn forbidden(self) -> &'static [&'static str] {
+        let uses = |switch| self.uses.contains(&switch);
+        match (uses("SSE42"), uses("AVX"), uses("AVX512")) {
+            (false, ..) => BEYOND_V1,
+            (true, false, _) => BEYOND_V2,
+            (true, true, false) => BEYOND_V3,
+            (true, true, true) => BEYOND_V4,
+        }
     }
 }
 
-/// Names of registers as a disassembler writes them, for code with or without AVX and AVX-512.
-pub(crate) fn too_wide(avx: bool, avx512: bool) -> &'static [&'static str] {
-    match (avx, avx512) {
-        (false, _) => &["%ymm", "%zmm", "%k1"],
-        (true, false) => &["%zmm", "%k1"],
-        (true, true) => &["%tmm"],
-    }
-}
+/// Registers, and instructions behind the tab that stands before them, as a disassembler writes what goes beyond a level.
+pub(crate) const BEYOND_V1: &[&str] =
+    &["%ymm", "%zmm", "%k1", "\tpshufb", "\tpopcnt", "\tptest", "\tpmulld", "\troundps"];
+pub(crate) const BEYOND_V2: &[&str] = &["%ymm", "%zmm", "%k1"];
+pub(crate) const BEYOND_V3: &[&str] = &["%zmm", "%k1"];
+pub(crate) const BEYOND_V4: &[&str] = &["%tmm"];
 
 #[cfg(test)]
 mod tests {
@@ -100,7 +104,7 @@ mod tests {
 
     #[test]
     fn only_the_highest_level_may_use_the_widest_registers() {
-        let free: Vec<bool> = LEVELS.iter().map(|level| !level.too_wide().contains(&"%zmm")).collect();
+        let free: Vec<bool> = LEVELS.iter().map(|level| !level.forbidden().contains(&"%zmm")).collect();
         assert_eq!(free, [false, false, false, true]);
     }
 }

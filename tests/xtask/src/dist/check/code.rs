@@ -1,12 +1,13 @@
-//! No engine's code uses what its level has not. A disassembler reads the engines as they were compiled: whisper.cpp's
-//! libraries of each level, and each library that the summary worker loads.
+//! No engine's code uses what its level has not: wider registers, and of v1 also some instructions of v2. A disassembler
+//! reads the engines as they were compiled: whisper.cpp's libraries of each level, and each library that the summary
+//! worker loads.
 //!
 //! Rust's own code is built for every x86-64, and where it has faster ways (sums, Fourier transforms, as libopus does) it
 //! asks the processor first. Such code is in every program and is not looked at.
 
 use std::path::{Path, PathBuf};
 
-use crate::dist::levels::{LEVELS, too_wide};
+use crate::dist::levels::{BEYOND_V1, BEYOND_V2, BEYOND_V3, BEYOND_V4, LEVELS};
 use crate::run::Step;
 
 /// What was read, in one line.
@@ -25,12 +26,12 @@ pub(crate) fn of_levels(out: &Path, libraries: &[PathBuf]) -> Result<String, Str
         let mut wide = false;
         for archive in &archives {
             let code = disassembled(archive)?;
-            none_of(&code, level.too_wide(), archive)?;
+            none_of(&code, level.forbidden(), archive)?;
             wide |= code.contains("%ymm");
             read += 1;
         }
         // Or the search would be blind.
-        if wide != level.too_wide().iter().all(|register| *register != "%ymm") {
+        if wide != level.forbidden().iter().all(|register| *register != "%ymm") {
             return Err(format!("the libraries of {} do not use what this level has", level.name));
         }
     }
@@ -39,7 +40,7 @@ pub(crate) fn of_levels(out: &Path, libraries: &[PathBuf]) -> Result<String, Str
         none_of(&disassembled(library)?, of_library(&name), library)?;
         read += 1;
     }
-    Ok(format!("{read} libraries use no wider registers than their level has"))
+    Ok(format!("{read} libraries use no registers and instructions beyond their level"))
 }
 
 /// What a library of ggml's may not use, by the kind of processor in its name.
@@ -47,10 +48,11 @@ fn of_library(name: &str) -> &'static [&'static str] {
     let kind = name.strip_prefix("libggml-cpu-").and_then(|rest| rest.strip_suffix(".so"));
     match kind {
         // Not for a kind of processor: it runs everywhere.
-        None | Some("x64" | "sse42") => too_wide(false, false),
-        Some("sandybridge" | "ivybridge" | "piledriver" | "haswell" | "alderlake") => too_wide(true, false),
+        None | Some("x64") => BEYOND_V1,
+        Some("sse42") => BEYOND_V2,
+        Some("sandybridge" | "ivybridge" | "piledriver" | "haswell" | "alderlake") => BEYOND_V3,
         Some("sapphirerapids") => &[],
-        Some(_) => too_wide(true, true),
+        Some(_) => BEYOND_V4,
     }
 }
 
@@ -64,7 +66,7 @@ fn none_of(code: &str, registers: &[&str], file: &Path) -> Result<(), String> {
         return Ok(());
     }
     match registers.iter().find(|register| code.contains(*register)) {
-        Some(register) => Err(format!("{} uses {register}, which its level has not", file.display())),
+        Some(register) => Err(format!("{} uses {}, which its level has not", file.display(), register.trim())),
         None => Ok(()),
     }
 }

@@ -66,6 +66,8 @@ pub(crate) fn summary(top: &Path, scratch: &Path, expected: &Text) -> Result<Vec
     if !not_run.is_empty() {
         lines.push(format!("not run, for this processor has less: ggml for {}", not_run.join(", ")));
     }
+    not_of_others(top, scratch)?;
+    lines.push("another llama.cpp in LD_LIBRARY_PATH is not taken".to_owned());
     let none = scratch.join("without ggml");
     link(top, &none, &|name| !name.starts_with("libggml-cpu-"))?;
     let worker = none.join("libexec/meetcap").join(WORKERS[1]);
@@ -79,6 +81,18 @@ pub(crate) fn summary(top: &Path, scratch: &Path, expected: &Text) -> Result<Vec
     }
     lines.push("without them the worker says so, wherever it is started".to_owned());
     if ran.is_empty() { Err("no kind of ggml was run".to_owned()) } else { Ok(lines) }
+}
+
+/// What lies where the linker looks first, and cannot be loaded.
+fn not_of_others(top: &Path, scratch: &Path) -> Result<(), String> {
+    let others = scratch.join("others");
+    let failed = |cause| format!("{} could not be written: {cause}", others.display());
+    std::fs::create_dir(&others).map_err(failed)?;
+    for name in ["libllama.so.0", "libggml.so.0", "libggml-base.so.0"] {
+        std::fs::write(others.join(name), b"no library").map_err(failed)?;
+    }
+    let worker = top.join("libexec/meetcap").join(WORKERS[1]);
+    Step::new(worker).env("LD_LIBRARY_PATH", &others).args(["--processor"]).output().map(drop)
 }
 
 fn file_of(kind: &str) -> String {
