@@ -96,8 +96,8 @@ auto_fallback      = true   # from default
 explicit_lifecycle = true   # from default
 
 [supervisor]
-# stt is not set by default: --stt has to be given
-# llm is not set by default: --llm or --no-summary has to be given
+# stt is not set by default: the largest that is here, else --stt has to be given
+# llm is not set by default: the largest that is here, else --llm or --no-summary has to be given
 # vad is not set by default: a voice detector beside the speech model, else by energy
 # language is not set by default: found out by the model
 # threads is not set by default: what this process may use
@@ -264,7 +264,7 @@ fn unknown_keys_are_refused_in_our_own_section_alone() {
     refused(
         "[memory]\nnew_in_meetcap = 1\n[supervisor]\ntreads = 4\n",
         "CONFIG:4: supervisor.treads is not a setting, did you mean threads?; stt, llm, vad, language, threads, device, \
-         gpu_layers, models_dir, worker_stt, worker_llm, wait_for_memory, require_sandbox, fallback are allowed",
+         gpu_layers, models_dir, worker_stt, worker_llm, wait_for_memory, require_sandbox, fallback, models are allowed",
     );
 }
 

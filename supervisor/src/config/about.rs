@@ -35,6 +35,10 @@ pub(super) fn about(name: &str) -> &'static str {
             "How long to wait for memory that a model needs, such as \"90s\" or \"10m\", before it is refused."
         }
         "supervisor.require_sandbox" => "Refuse to run where the workers cannot be locked in fully.",
+        "supervisor.models" => {
+            "Models of your own that `models pull` knows by name: an address, or a table with url, kind, bytes, sha256, \
+             licence, languages, smaller."
+        }
         "supervisor.fallback" => {
             "Which smaller model stands in for one that does not fit: a name or a path, or false for none."
         }

@@ -37,7 +37,7 @@ mod layers;
 mod places;
 mod settings;
 mod shown;
-mod similar;
+pub(crate) mod similar;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -51,6 +51,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::models::catalog::Addition;
 pub use document::LARGEST_TREE;
 pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use error::ConfigError;
@@ -120,6 +121,8 @@ pub struct SupervisorConfig {
     /// Layers of the summary model that are put on the GPU; more than there are means all.
     pub gpu_layers: Option<u32>,
     pub fallback: Fallback,
+    /// The user's own entries of the catalogue.
+    pub models: Vec<Addition>,
     /// Folder that models are kept in; [`resolve`] gives one in the home folder, where there is one.
     pub models_dir: Option<PathBuf>,
     /// The speech worker's program.
@@ -143,6 +146,7 @@ impl Default for SupervisorConfig {
             device: None,
             gpu_layers: None,
             fallback: Fallback::default(),
+            models: Vec::new(),
             models_dir: None,
             worker_stt: None,
             worker_llm: None,

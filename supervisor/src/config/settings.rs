@@ -2,6 +2,7 @@
 
 use super::kinds::{Setting, device, duration, language, layers, model, path, percent, switch, threads};
 use super::{Config, Fallback, MemoryConfig, SupervisorConfig};
+use crate::models::catalog::Addition;
 
 /// Where a setting's value is kept.
 pub(super) enum Slot<'c, T> {
@@ -25,6 +26,8 @@ pub(super) trait Visitor {
     fn setting<T>(&mut self, setting: &Setting<T>, slot: Slot<'_, T>);
     /// The steps from model to smaller model, a setting each.
     fn fallback(&mut self, fallback: &mut Fallback);
+    /// The user's own models, a setting each.
+    fn models(&mut self, models: &mut Vec<Addition>);
 }
 
 pub(super) const WARNING_THRESHOLD: &str = "memory.warning_threshold";
@@ -38,6 +41,7 @@ pub(super) const THREADS: &str = "supervisor.threads";
 pub(super) const DEVICE: &str = "supervisor.device";
 pub(super) const GPU_LAYERS: &str = "supervisor.gpu_layers";
 pub(super) const FALLBACK: &str = "supervisor.fallback";
+pub(super) const MODELS: &str = "supervisor.models";
 pub(super) const WAIT_FOR_MEMORY: &str = "supervisor.wait_for_memory";
 pub(super) const REQUIRE_SANDBOX: &str = "supervisor.require_sandbox";
 
@@ -74,14 +78,15 @@ pub(super) fn walk(config: &mut Config, visitor: &mut impl Visitor) {
         device: wanted,
         gpu_layers,
         fallback,
+        models,
         models_dir,
         worker_stt,
         worker_llm,
         wait_for_memory,
         require_sandbox,
     } = supervisor;
-    visitor.setting(&model(STT), Maybe(stt, "--stt has to be given"));
-    visitor.setting(&model(LLM), Maybe(llm, "--llm or --no-summary has to be given"));
+    visitor.setting(&model(STT), Maybe(stt, "the largest that is here, else --stt has to be given"));
+    visitor.setting(&model(LLM), Maybe(llm, "the largest that is here, else --llm or --no-summary has to be given"));
     visitor.setting(&model(VAD), Maybe(vad, "a voice detector beside the speech model, else by energy"));
     visitor.setting(&language(LANGUAGE), Maybe(spoken, "found out by the model"));
     visitor.setting(&threads(THREADS), Maybe(used, "what this process may use"));
@@ -94,6 +99,7 @@ pub(super) fn walk(config: &mut Config, visitor: &mut impl Visitor) {
     visitor.setting(&program("supervisor.worker_llm", "MEETCAP_WORKER_LLM"), Maybe(worker_llm, beside));
     visitor.setting(&duration(WAIT_FOR_MEMORY), Always(wait_for_memory));
     visitor.setting(&switch(REQUIRE_SANDBOX, None), Always(require_sandbox));
-    // Last: where it is shown it has a section of its own.
+    // Last: where they are shown they have sections of their own.
     visitor.fallback(fallback);
+    visitor.models(models);
 }

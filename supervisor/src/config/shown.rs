@@ -7,6 +7,7 @@ use super::about::about;
 use super::kinds::Setting;
 use super::settings::{self, Slot, Visitor, walk};
 use super::{Config, Fallback, Provenance, Source};
+use crate::models::catalog::Addition;
 
 /// A value of any kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,12 +18,14 @@ pub enum Value {
     /// Also a model's name.
     Path(PathBuf),
     Duration(Duration),
+    /// Several under one name.
+    Table(Vec<(&'static str, Value)>),
 }
 
 /// A setting, its value and where that comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
-    /// `memory`, `supervisor` or `supervisor.fallback`.
+    /// `memory`, `supervisor`, `supervisor.fallback` or `supervisor.models`.
     pub section: &'static str,
     /// In `supervisor.fallback` a model.
     pub key: PathBuf,
@@ -69,6 +72,19 @@ impl Visitor for List<'_> {
                 unset: "",
                 about: about(settings::FALLBACK),
                 source,
+            });
+        }
+    }
+
+    fn models(&mut self, models: &mut Vec<Addition>) {
+        for model in models {
+            self.shown.push(Shown {
+                section: settings::MODELS,
+                key: model.name().into(),
+                value: Some(Value::Table(model.said())),
+                unset: "",
+                about: about(settings::MODELS),
+                source: self.provenance.of_model(model.name()),
             });
         }
     }

@@ -6,14 +6,19 @@ const LONGEST: usize = 40;
 /// The known name that is nearest to `given`, if it is near: a third of its letters may be wrong. Case, and whether
 /// words are joined by `-` or `_`, do not count.
 pub(super) fn nearest(given: &str, known: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
-    let given: Vec<char> = given.chars().take(LONGEST + 1).map(plain).collect();
+    let near = known.into_iter().filter_map(|name| Some((apart(given, name)?, name)));
+    near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
+}
+
+/// How many letters lie between what was written and a known name, if it is near.
+pub(crate) fn apart(given: &str, known: &str) -> Option<usize> {
+    let letters = |text: &str| text.chars().take(LONGEST + 1).map(plain).collect::<Vec<char>>();
+    let (given, letters) = (letters(given), letters(known));
     if given.len() > LONGEST {
         return None;
     }
-    let distances =
-        known.into_iter().map(|name| (distance(&given, &name.chars().map(plain).collect::<Vec<_>>()), name));
-    let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;
-    (distance * 3 <= name.len()).then_some(name)
+    let distance = distance(&given, &letters);
+    (distance * 3 <= known.len()).then_some(distance)
 }
 
 fn plain(c: char) -> char {

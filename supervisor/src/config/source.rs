@@ -58,6 +58,7 @@ impl fmt::Display for Ignored {
 pub struct Provenance {
     settings: BTreeMap<&'static str, Source>,
     steps: BTreeMap<PathBuf, Source>,
+    models: BTreeMap<String, Source>,
     /// What was found in the file and means nothing here, in the file's order.
     pub ignored: Vec<Ignored>,
 }
@@ -71,6 +72,15 @@ impl Provenance {
     /// Who said what stands in for this model.
     pub fn of_step(&self, model: &Path) -> Source {
         self.steps.get(model).cloned().unwrap_or(Source::Default)
+    }
+
+    /// Who named this model of the user's own.
+    pub fn of_model(&self, name: &str) -> Source {
+        self.models.get(name).cloned().unwrap_or(Source::Default)
+    }
+
+    pub(super) fn set_model(&mut self, name: String, source: Source) {
+        self.models.insert(name, source);
     }
 
     pub(super) fn set(&mut self, setting: &'static str, source: Source) {

@@ -245,7 +245,7 @@ fn long_values_and_keys_are_cut() {
 #[test]
 fn an_unknown_key_in_our_own_section_is_refused_with_what_is_known() {
     let known = "stt, llm, vad, language, threads, device, gpu_layers, models_dir, worker_stt, worker_llm, \
-                 wait_for_memory, require_sandbox, fallback";
+                 wait_for_memory, require_sandbox, fallback, models";
     let told = refusal(from_file("[supervisor]\nstt = 'demo'\n\ntreads = 4\n"));
     let expected = "/conf/config.toml:4: supervisor.treads is not a setting, did you mean threads?";
     assert_eq!(told, format!("{expected}; {known} are allowed"));

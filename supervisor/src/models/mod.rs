@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod catalog;
+pub mod digest;
 pub mod gguf;
 pub mod header;
 pub mod named;

@@ -174,12 +174,21 @@ fn key(shown: &Shown) -> String {
 
 /// As in a file; `None` for what is not set, and for what cannot stand there.
 fn value(shown: &Shown) -> Option<String> {
-    Some(match shown.value.as_ref()? {
+    in_file(shown.value.as_ref()?)
+}
+
+fn in_file(value: &Value) -> Option<String> {
+    Some(match value {
         Value::Switch(on) => on.to_string(),
         Value::Number(number) => number.to_string(),
         Value::Text(text) => quoted(text),
         Value::Path(path) => quoted(path.to_str()?),
         Value::Duration(duration) => quoted(&format_duration(*duration)),
+        Value::Table(fields) => {
+            let fields: Option<Vec<String>> =
+                fields.iter().map(|(key, value)| Some(format!("{key} = {}", in_file(value)?))).collect();
+            format!("{{ {} }}", fields?.join(", "))
+        }
     })
 }
 
@@ -199,19 +208,23 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
+fn in_json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Switch(on) => json!(on),
+        Value::Number(number) => json!(number),
+        Value::Text(text) => json!(text),
+        Value::Path(path) => json!(path.to_string_lossy()),
+        Value::Duration(duration) => json!(duration.as_secs()),
+        Value::Table(fields) => fields.iter().map(|(key, value)| ((*key).to_owned(), in_json(value))).collect(),
+    }
+}
+
 /// The settings as programs see them: `.memory.warning_threshold.value` and `.source`.
 fn object(loaded: &Loaded, path: Option<&Path>) -> String {
     let file = json!({ "path": path.map(Path::to_string_lossy), "exists": loaded.file.is_some() });
     let mut root = json!({ "file": file });
     for shown in config::shown(&loaded.config, &loaded.provenance) {
-        let value = match &shown.value {
-            None => json!(null),
-            Some(Value::Switch(on)) => json!(on),
-            Some(Value::Number(number)) => json!(number),
-            Some(Value::Text(text)) => json!(text),
-            Some(Value::Path(path)) => json!(path.to_string_lossy()),
-            Some(Value::Duration(duration)) => json!(duration.as_secs()),
-        };
+        let value = shown.value.as_ref().map(in_json);
         // `supervisor.fallback` lies inside of `supervisor`; what is not there yet comes into being.
         let section = shown.section.split('.').fold(&mut root, |place, name| &mut place[name]);
         section[&*shown.key.to_string_lossy()] = json!({ "value": value, "source": shown.source.to_string() });
