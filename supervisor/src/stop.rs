@@ -34,6 +34,11 @@ impl Stop {
         self.token.is_cancelled()
     }
 
+    /// Waits until somebody asks.
+    pub async fn asked(&self) {
+        self.token.cancelled().await;
+    }
+
     pub(crate) fn token(&self) -> CancellationToken {
         self.token.clone()
     }

@@ -1,18 +1,23 @@
 //! Which model file a name stands for, and whether the file can be what it should be.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod catalog;
 pub mod digest;
 pub mod gguf;
 pub mod header;
 pub mod named;
+#[cfg(feature = "pull")]
+pub mod pull;
 pub mod shape;
+mod space;
+pub mod store;
 pub mod tensor;
 pub mod vad;
 mod walk;
 pub mod whisper;
 
+pub use space::free_space;
 use std::path::{Path, PathBuf};
 
 use meetcap_protocol::{FileIdentity, ModelFile, WorkerKind};

@@ -161,11 +161,11 @@ fn tensor<R: Read + Seek>(walk: &mut Walk<R>, missing: &mut Vec<Tensor>) -> Resu
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::models) mod tests {
     use super::*;
 
     /// A sound file whose weights are all zero.
-    fn silero() -> Vec<u8> {
+    pub(in crate::models) fn silero() -> Vec<u8> {
         let mut bytes = 0x6767_6d6c_u32.to_le_bytes().to_vec();
         let put = |bytes: &mut Vec<u8>, numbers: &[u32]| bytes.extend(numbers.iter().flat_map(|n| n.to_le_bytes()));
         put(&mut bytes, &[10]);

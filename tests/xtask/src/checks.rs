@@ -7,17 +7,16 @@
 //! features over one command: the workers would get tokio, and the engines' build scripts would get differently
 //! configured helpers and build the engines a second time.
 
+mod elsewhere;
 mod supply;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::binaries::{self, SUPERVISOR, WORKERS};
 use crate::boundaries::{self, LONG_FILE, TOO_LONG_FILE, TREE_RULES};
 use crate::dist;
-use crate::run::Step;
 use crate::sources;
 use crate::tests_report::TestCount;
 use crate::workspace::Workspace;
@@ -86,9 +85,9 @@ fn all_checks() -> Vec<Check> {
     checks.push(check("lints of the library without its command line", Kind::NeedsBuilds, |context| {
         lint(context, "-p meetcap-supervisor --lib --no-default-features")
     }));
-    for target in ["aarch64-apple-darwin", "x86_64-pc-windows-gnu", "aarch64-unknown-linux-gnu"] {
+    for target in elsewhere::TARGETS {
         let name = format!("lints of what {target} gets, engines apart");
-        checks.push(check(name, Kind::Anytime, move |context| elsewhere(context, target)));
+        checks.push(check(name, Kind::Anytime, move |context| elsewhere::lints(context, target)));
     }
     checks.push(check("who depends on what", Kind::Anytime, dependencies));
     checks.push(check("lock file of the fuzzing project", Kind::Anytime, fuzzing_lock));
@@ -217,18 +216,6 @@ fn build_shipped(context: &mut Context, program: &'static str) -> Verdict {
 
 fn lint(context: &Context, what: &str) -> Verdict {
     cargo(context, &format!("clippy --release --locked {what} -- -D warnings"))
-}
-
-/// What can be checked of another system without its linker and its C compiler.
-fn elsewhere(context: &mut Context, target: &str) -> Outcome {
-    let folder = Step::new("rustc").words("--print target-libdir --target").args([target]).output();
-    if !folder.is_ok_and(|folder| Path::new(folder.trim()).is_dir()) {
-        return Outcome::Skipped(format!(
-            "its standard library is not installed; `rustup target add {target}` brings it"
-        ));
-    }
-    let of = |package: &str| lint(context, &format!("--target {target} -p {package}"));
-    of("meetcap-protocol --features worker").and_then(|_| of("meetcap-supervisor")).into()
 }
 
 fn dependencies(context: &mut Context) -> Verdict {

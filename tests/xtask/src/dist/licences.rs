@@ -26,15 +26,17 @@ pub(crate) struct Shipped {
     pub(crate) features: &'static str,
 }
 
-/// C and C++ in a crate: what it is called, whose crate has it, and where its licence is. The last: only the comment at
+/// C and C++ in a crate, and what it has taken in from others: what it is called, whose crate has it, and where its licence is. The last: only the comment at
 /// the top of the file.
-const NATIVE: [(&str, &str, &str, bool); 6] = [
+const NATIVE: [(&str, &str, &str, bool); 8] = [
     ("whisper.cpp", "whisper-rs-sys", "whisper.cpp/LICENSE", false),
     ("ggml, inside whisper.cpp", "whisper-rs-sys", "whisper.cpp/LICENSE", false),
     ("llama.cpp", "llama-cpp-sys-2", "llama.cpp/LICENSE", false),
     ("ggml, inside llama.cpp", "llama-cpp-sys-2", "llama.cpp/LICENSE", false),
     ("tinyBLAS, inside ggml", "whisper-rs-sys", "whisper.cpp/ggml/src/ggml-cpu/llamafile/sgemm.cpp", true),
     ("libopus", "opusic-sys", "opus/COPYING", false),
+    ("fiat-crypto, inside ring", "ring", "third_party/fiat/LICENSE", false),
+    ("once_cell, inside ring", "ring", "src/polyfill/once_cell/LICENSE-MIT", false),
 ];
 
 const HEAD: &str = "\
@@ -95,7 +97,7 @@ pub(crate) fn text(workspace: &Workspace, programs: &[Shipped]) -> Result<String
             texts.entry(text).or_default().push(format!("{name} {version}"));
         }
     }
-    page.push_str("\nC and C++ compiled into the workers\n\n");
+    page.push_str("\nC, C++ and code of others compiled into the programs\n\n");
     for (what, of, file, only_top) in NATIVE {
         let Some((package, _)) = used.iter().find(|(package, _)| package.name == of) else { continue };
         let file = known.get(package).map(|known| known.folder.join(file)).unwrap_or_default();
