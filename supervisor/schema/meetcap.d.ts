@@ -102,6 +102,17 @@ export type Decision = (
   | "forced"
 );
 
+/** What is done at the moment. */
+export type Doing = (
+  | "fetching"
+  /** For what. */
+  | {
+    waiting: string;
+  }
+  /** The whole is hashed. */
+  | "checking"
+);
+
 /** Whose move it is. Later versions may add to these. */
 export type ErrorClass = (
   /** What was given is at fault. */
@@ -700,7 +711,7 @@ export interface MemoryReading {
 }
 
 /** One line, in either direction. Requests may also come as a batch, in an array; their answers then come in one. */
-export type Message = Request | Success | Failure | Notification;
+export type Message = Request | Success | Failure | Notification | ModelsProgress;
 
 /** No message, but a table: what each method takes and gives. */
 export interface Methods {
@@ -744,6 +755,10 @@ export interface Methods {
     params: Record<string, unknown>;
     result: Models;
   };
+  "models/pull": {
+    params: Pull;
+    result: PulledModel;
+  };
   shutdown: {
     params: ShutDown;
     result: null;
@@ -760,6 +775,13 @@ export interface ModelStretch {
 /** What `models/list` gives. */
 export interface Models {
   models: Listed[];
+}
+
+/** How far a fetch of a model is. */
+export interface ModelsProgress {
+  jsonrpc: "2.0";
+  method: "models/progress";
+  params: PullProgress;
 }
 
 /** What happened. */
@@ -919,6 +941,35 @@ export type ProgressUnit = (
   | "tokens"
 );
 
+/** What `models/pull` takes. */
+export interface Pull {
+  /** A name of the catalogue, however it is written. */
+  name: string;
+}
+
+/** Of which model, and how far. */
+export interface PullProgress {
+  bytes_done: number;
+  /** Bytes in a second, of late; nothing while that cannot be said. */
+  bytes_per_second: number | null;
+  bytes_total: number;
+  doing: Doing;
+  name: string;
+  seconds_left: number | null;
+}
+
+/** What `models/pull` gives, when the model is here. */
+export interface PulledModel {
+  bytes: Bytes;
+  /** As the catalogue has it. */
+  name: string;
+  path: string;
+  /** 64 hexadecimal digits; null for a file that was here before, and was never hashed. */
+  sha256: string | null;
+  /** Nothing had to be fetched. */
+  was_here: boolean;
+}
+
 /** How the memory of one worker came back. */
 export interface Release {
   /** The supervisor's own cost afterwards. */
@@ -998,6 +1049,12 @@ export type Request = (
     method: "models/estimate";
     id?: RequestId;
     params: EstimateModel;
+  }
+  | {
+    jsonrpc: "2.0";
+    method: "models/pull";
+    id?: RequestId;
+    params: Pull;
   }
   | {
     jsonrpc: "2.0";

@@ -10,8 +10,9 @@
 //! ```
 //!
 //! The specification's table (section 5.2) is the default, with more rungs below it; the configuration adds to it and
-//! overrides it, by name or by path. A model that is not in the table has no rung below it: nothing is guessed from
-//! sizes, because a smaller file may be of another language or trained for another task.
+//! overrides it, by name or by path. For a model that is not in the table the catalogue says what stands in for it; one
+//! that neither knows has no rung below it: nothing is guessed from sizes, because a smaller file may be of another
+//! language or trained for another task.
 //!
 //! Every step down is an event and stands in ledger and transcript. Only memory is a reason to step down.
 
@@ -24,6 +25,8 @@ use crate::models::Model;
 pub trait Names {
     /// The name people know a model by: `ggml-large-v3-q5_0` is `whisper-large-v3`.
     fn known_as(&self, name: &str) -> String;
+    /// What stands in for a model that the table does not know, as the catalogue says.
+    fn smaller(&self, name: &str) -> Option<String>;
     /// The file for a name or path; `None` when there is none here or no engine for it.
     fn locate(&self, name: &Path) -> Option<Model>;
 }
@@ -39,13 +42,18 @@ pub fn ladder(requested: &Model, table: &Fallback, names: &impl Names) -> Vec<Mo
     ];
     // The table leads in no circle by its own names; a model known by several might.
     let mut passed: Vec<PathBuf> = Vec::new();
-    while let Some(smaller) = current.iter().find_map(|name| table.step(name)).flatten() {
-        if passed.iter().any(|name| name == smaller) {
+    let known = |name: &PathBuf| names.smaller(name.to_str()?).map(PathBuf::from);
+    let step = |current: &[PathBuf]| match current.iter().find_map(|name| table.step(name)) {
+        Some(step) => step.map(Path::to_path_buf),
+        None => current.iter().find_map(known),
+    };
+    while let Some(smaller) = step(&current) {
+        if passed.contains(&smaller) {
             break;
         }
-        passed.push(smaller.to_path_buf());
-        let mut next = vec![smaller.to_path_buf()];
-        if let Some(found) = names.locate(smaller) {
+        passed.push(smaller.clone());
+        let mut next = vec![smaller.clone()];
+        if let Some(found) = names.locate(&smaller) {
             next.extend([PathBuf::from(&found.name), PathBuf::from(names.known_as(&found.name))]);
             if rungs.iter().all(|rung| rung.path != found.path) {
                 rungs.push(Model { requested: requested.requested.clone(), ..found });
@@ -66,6 +74,10 @@ mod tests {
     impl Names for Shelf {
         fn known_as(&self, name: &str) -> String {
             name.replace("ggml-", "whisper-")
+        }
+
+        fn smaller(&self, name: &str) -> Option<String> {
+            (name == "qwen3-8b" || name == "qwen3-4b").then(|| "qwen3-1.7b".to_owned())
         }
 
         fn locate(&self, name: &Path) -> Option<Model> {
@@ -90,6 +102,18 @@ mod tests {
         assert_eq!(names("/m/ggml-large-v3.bin", &table, &shelf), ["ggml-large-v3", "whisper-small"]);
         assert_eq!(names("/m/qwen3-4b.gguf", &table, &shelf), ["qwen3-4b"]);
         assert_eq!(names("/m/unheard-of.bin", &table, &shelf), ["unheard-of"]);
+    }
+
+    #[test]
+    fn the_catalogue_says_what_the_table_does_not() {
+        let shelf = Shelf(&["qwen3-1.7b"]);
+        assert_eq!(names("/m/qwen3-8b.gguf", &Fallback::default(), &shelf), ["qwen3-8b", "qwen3-1.7b"]);
+        assert_eq!(
+            names("/m/qwen3-4b.gguf", &Fallback::default(), &shelf),
+            ["qwen3-4b"],
+            "the table says that none does"
+        );
+        assert_eq!(names("/m/qwen3-8b.gguf", &table(&[("qwen3-8b", None)]), &shelf), ["qwen3-8b"]);
     }
 
     #[test]

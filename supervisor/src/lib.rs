@@ -90,3 +90,50 @@ pub fn worker_version() -> String {
     use meetcap_protocol::version::{BuildVersion, ProtocolVersion};
     format!("{} (protocol {})", BuildVersion::CURRENT, ProtocolVersion::CURRENT)
 }
+
+/// What is wrong with a worker that answers this to `--version`, its name left out; `None` when it is of this build.
+pub fn worker_mismatch(answer: &str) -> Option<String> {
+    use meetcap_protocol::version::{BuildVersion, Older, ProtocolVersion};
+    let own = worker_version();
+    if answer == own {
+        return None;
+    }
+    let build = answer.split_once(' ').and_then(|(build, _)| parse_build(build));
+    let protocol = answer.split_once("(protocol ").and_then(|(_, rest)| rest.strip_suffix(')')?.parse().ok());
+    let older = Older::between(Some(BuildVersion::CURRENT), build)
+        .or_else(|| Older::between(Some(ProtocolVersion::CURRENT), protocol.map(ProtocolVersion::from_wire)));
+    let older = match (build, protocol, older) {
+        (Some(_), Some(_), Some(older)) => older.to_string(),
+        _ => "install both from one build".to_owned(),
+    };
+    Some(format!("is of version {answer}, this program needs {own}: {older}"))
+}
+
+fn parse_build(text: &str) -> Option<meetcap_protocol::version::BuildVersion> {
+    let mut numbers = text.split('.').map(str::parse);
+    let mut next = || numbers.next()?.ok();
+    let build = meetcap_protocol::version::BuildVersion { major: next()?, minor: next()?, patch: next()? };
+    numbers.next().is_none().then_some(build)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_of_another_build_is_told_by_which_side_is_older() {
+        assert_eq!(worker_mismatch(&worker_version()), None);
+        for (answer, told) in [
+            ("0.0.1 (protocol 1)", "the worker is older"),
+            ("99.0.0 (protocol 1)", "the supervisor is older"),
+            (&format!("{} (protocol 9999)", env!("CARGO_PKG_VERSION")), "the supervisor is older"),
+            (&format!("{} (protocol 1)", env!("CARGO_PKG_VERSION")), "the worker is older"),
+            ("", "install both from one build"),
+            ("of nobody", "install both from one build"),
+            ("1.2 (protocol x)", "install both from one build"),
+        ] {
+            let mismatch = worker_mismatch(answer).expect("another build");
+            assert!(mismatch.contains(told) && mismatch.contains(answer), "{mismatch}");
+        }
+    }
+}

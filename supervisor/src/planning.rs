@@ -11,6 +11,7 @@ use crate::memory::{MemoryPolicy, Promised, SystemReading};
 use crate::models::gguf::LlmShape;
 use crate::models::header::ModelError;
 use crate::models::shape::{ModelShape, read_shape};
+use crate::models::shelf::Sought;
 use crate::models::{Model, named};
 
 /// Contexts that are told when nobody asks for one.
@@ -62,22 +63,28 @@ impl Layout {
     }
 }
 
-/// From the header of its file, else from the table of names.
+/// From the header of its file, else from what is known by its name: the specification's table, then the catalogue.
 ///
 /// # Errors
 /// Neither is there, or the file is damaged.
 pub fn of(
-    model: &Model,
+    sought: &Sought,
     ctx: Option<u32>,
     policy: &MemoryPolicy,
     system: &SystemReading,
 ) -> Result<Estimate, JobError> {
-    if model.path.exists() {
-        estimate(model, ctx, policy, system)
-    } else if named::entry(&model.name).is_some() {
-        Ok(by_name(&model.name, policy, system))
-    } else {
-        Err(ModelError::Unknown { name: model.requested.clone() }.into())
+    match sought {
+        Sought::Here(model) => estimate(model, ctx, policy, system),
+        Sought::Fetchable(entry) => match (named::entry(&entry.name), entry.need) {
+            (None, Some(need)) => {
+                let need = Need::of_total(need);
+                let phase = entry.kind.phase();
+                let layouts = vec![Layout::judged(None, need, policy, system)];
+                Ok(Estimate { model: entry.name.clone(), phase, basis: Basis::Name, layouts })
+            }
+            _ => Ok(by_name(&entry.name, policy, system)),
+        },
+        Sought::Nothing => Err(ModelError::NotNamed { phase: Phase::Stt }.into()),
     }
 }
 

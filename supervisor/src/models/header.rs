@@ -9,6 +9,7 @@ use meetcap_protocol::WorkerKind;
 use thiserror::Error;
 
 use super::vad::Detector;
+use crate::event::Phase;
 
 /// What a file's first bytes say it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +28,31 @@ pub enum ModelError {
     Missing { path: PathBuf, source: std::io::Error },
     #[error("model `{}` is invalid: {detail}", path.display())]
     Invalid { path: PathBuf, detail: String },
-    #[error("model `{name}` is missing: no such file, and no model is known by this name")]
-    Unknown { name: String },
+    #[error("model `{name}` is missing: no such file, and no model is known by this name{}", meant(similar))]
+    Unknown { name: String, similar: Vec<String> },
+    #[error("model `{name}` is not here; fetch it with: meetcap-supervisor models pull {name}")]
+    NotHere { name: String },
+    #[error("there is no folder for models, as HOME is not set; set models_dir")]
+    NoFolder,
+    #[error("model `{name}` cannot be run here: {why}; take {instead} instead")]
+    NoEngine { name: String, why: String, instead: String },
+    #[error("no {} model was named and none is here; name one, or fetch one with: meetcap-supervisor models pull NAME (`meetcap-supervisor models list --available` has names)", kind_of(*phase))]
+    NotNamed { phase: Phase },
+}
+
+fn meant(similar: &[String]) -> String {
+    match similar {
+        [] => "; `meetcap-supervisor models list --available` has names".to_owned(),
+        names => format!("; did you mean {}?", names.join(" or ")),
+    }
+}
+
+/// What a phase's model is for.
+const fn kind_of(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Stt => "speech",
+        Phase::Llm => "summary",
+    }
 }
 
 /// `ggml` as a little-endian number.

@@ -3,13 +3,16 @@
 #![deny(unsafe_code)]
 
 pub mod catalog;
+pub mod choice;
 pub mod digest;
 pub mod gguf;
 pub mod header;
 pub mod named;
+pub mod offer;
 #[cfg(feature = "pull")]
 pub mod pull;
 pub mod shape;
+pub mod shelf;
 mod space;
 pub mod store;
 pub mod tensor;
@@ -97,13 +100,6 @@ fn listed(path: PathBuf) -> Option<Listed> {
     let phase = kinds.into_iter().find(|kind| header::check(&path, *kind).is_ok())?.into();
     let bytes = Bytes(std::fs::metadata(&path).ok()?.len());
     Some(Listed { name: Model::from_path(&path).name, path, phase, bytes })
-}
-
-/// The model that somebody means: a path, or a name that people know a model by, where no file has it.
-pub fn find(given: &Path, folder: Option<&Path>) -> Model {
-    let named = given.to_str().filter(|_| given.components().count() == 1 && !given.exists());
-    let found = named.and_then(|name| find_in_folder(folder?, name).into_iter().next());
-    found.map_or_else(|| Model::from_path(given), |path| Model::named(given.to_string_lossy(), path))
 }
 
 /// The files of a folder that hold the model known by this name, the most faithful first. A folder that cannot be

@@ -35,6 +35,7 @@ mod rungs;
 mod stt;
 mod turn;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -50,7 +51,7 @@ use crate::input::{self, absolute};
 use crate::journal::{self, Journal};
 use crate::memory::estimate::detector_need;
 use crate::memory::{Bytes, Ledger, MemoryPolicy, Thresholds, read_own, saved};
-use crate::models::{Model, header};
+use crate::models::{Model, header, store};
 use crate::output::{self, Audience, OutputNames, Transcript};
 use crate::permit::LoadGate;
 use crate::programs::WorkerPrograms;
@@ -452,8 +453,16 @@ fn finish(
     {
         ledger.warnings.append(&mut keeping.finish());
     }
+    note_use(&ledger);
     host.events.send(Event::finished(exit_code, ledger.outputs.clone()));
     RunReport { result, exit_code, ledger, heard }
+}
+
+/// When a model was last used is told by `models list`; of each that was loaded, once.
+fn note_use(ledger: &Ledger) {
+    let loaded = ledger.phases.iter().filter(|phase| phase.engine.is_some());
+    let models: BTreeSet<&str> = loaded.map(|phase| phase.model_path.as_str()).collect();
+    models.into_iter().for_each(|model| store::used(Path::new(model)));
 }
 
 /// An interrupted run leaves its journal alone; where the input or a model is to blame the message says it all.

@@ -14,6 +14,7 @@ use crate::event::Phase;
 use crate::fallback::{Names, ladder};
 use crate::memory::MemoryPolicy;
 use crate::memory::estimate::{Need, further_window_need, llm_need, should_map_weights, stt_need};
+use crate::models::catalog::{Catalog, Found};
 use crate::models::gguf::LlmShape;
 use crate::models::shape::{Inspected, inspect_language, inspect_speech};
 use crate::models::{Model, find_in_folder, header, named};
@@ -115,6 +116,13 @@ impl Names for Shelf<'_> {
         let name = named::normalised(name);
         // The ladder of the English-only models is that of the others.
         name.strip_suffix(ENGLISH).unwrap_or(&name).to_owned()
+    }
+
+    fn smaller(&self, name: &str) -> Option<String> {
+        match Catalog::bundled().find(name) {
+            Found::Entry(entry) => entry.smaller.clone(),
+            _ => None,
+        }
     }
 
     fn locate(&self, name: &Path) -> Option<Model> {

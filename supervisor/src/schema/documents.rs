@@ -12,9 +12,10 @@ use crate::output::Transcript;
 use crate::planning::Estimate;
 use crate::queue::{JobState, JobStatus};
 use crate::server::params::{
-    Cancel, EstimateModel, Initialized, Jobs, Memory, Models, ShutDown, Status, Submit, Submitted, Summarize,
+    Cancel, EstimateModel, Initialized, Jobs, Memory, Models, Pull, PulledModel, ShutDown, Status, Submit, Submitted,
+    Summarize,
 };
-use crate::server::rpc::{Notification, RpcError};
+use crate::server::rpc::{ModelsProgress, Notification, RpcError};
 
 /// A file.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ fn rpc() -> Document {
     let mut taken = Taken::default();
     let mut given = Given::default().with::<Event>().with::<Stamped>().with::<JobState>();
     let nothing = || json!({ "type": "object", "description": "Nothing is needed; what is there is passed over." });
-    let methods: [Method; 10] = [
+    let methods: [Method; 11] = [
         ("initialize", nothing(), given.add::<Initialized>()),
         ("job/submit", taken.add::<Submit>(), given.add::<Submitted>()),
         ("job/summarize", taken.add::<Summarize>(), given.add::<Submitted>()),
@@ -65,10 +66,12 @@ fn rpc() -> Document {
         ("memory/read", nothing(), given.add::<Memory>()),
         ("models/list", nothing(), given.add::<Models>()),
         ("models/estimate", taken.add::<EstimateModel>(), given.add::<Estimate>()),
+        ("models/pull", taken.add::<Pull>(), given.add::<PulledModel>()),
         ("shutdown", taken.add::<ShutDown>(), json!({ "type": "null" })),
     ];
     given.add::<RpcError>();
     let notification = given.add::<Notification<'static>>();
+    let progress = given.add::<ModelsProgress>();
     let mut definitions = given.finish();
     for (name, definition) in taken.finish() {
         let known = definitions.insert(name.clone(), definition.clone());
@@ -78,7 +81,7 @@ fn rpc() -> Document {
     let message = json!({
         "description": "One line, in either direction. Requests may also come as a batch, in an array; \
             their answers then come in one.",
-        "anyOf": [at("Request"), at("Success"), at("Failure"), notification],
+        "anyOf": [at("Request"), at("Success"), at("Failure"), notification, progress],
     });
     definitions.insert("Message".to_owned(), message);
     let title = "JSON-RPC 2.0 of `meetcap-supervisor serve`: one message a line";
@@ -141,7 +144,7 @@ fn envelopes(methods: &[Method]) -> [(String, Value); 5] {
 }
 
 fn needs_params(method: &str) -> bool {
-    matches!(method, "job/submit" | "job/summarize" | "job/cancel" | "job/status" | "models/estimate")
+    matches!(method, "job/submit" | "job/summarize" | "job/cancel" | "job/status" | "models/estimate" | "models/pull")
 }
 
 fn at(name: &str) -> Value {

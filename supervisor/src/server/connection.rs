@@ -22,9 +22,12 @@ use tokio_util::sync::CancellationToken;
 use super::lines::{self, Line};
 use super::methods::Desk;
 use super::params::OnDisconnect;
+#[cfg(feature = "pull")]
+use super::pulling;
 use super::rpc::{Call, LONGEST_LINE, Message, Notification, answer};
 use crate::event::Stamped;
 use crate::queue::{Events, JobHandle, JobId, JobState};
+use crate::stop::Stop;
 
 /// Answers that wait to be written.
 const ANSWERS: usize = 16;
@@ -36,6 +39,8 @@ pub(super) enum Out {
     Answer(Value),
     /// All that this tells, from now on.
     Listen(JobId, Events),
+    #[cfg(feature = "pull")]
+    Progress(super::rpc::ModelsProgress),
 }
 
 /// A client's hold on its jobs.
@@ -46,6 +51,8 @@ pub(super) struct Own {
     listening: Vec<(JobId, Events)>,
     /// It ended the server.
     pub(super) has_shut_down: bool,
+    /// Set when it goes: what it has fetched ends with it.
+    pub(super) gone: Stop,
 }
 
 impl Own {
@@ -60,6 +67,7 @@ impl Own {
     }
 
     fn leave(self) {
+        self.gone.interrupt();
         for (job, then) in self.jobs {
             if then == OnDisconnect::Cancel {
                 job.cancel();
@@ -116,6 +124,11 @@ async fn read(desk: &Desk, mut reader: impl tokio::io::AsyncBufRead + Unpin, own
             Ok(None) | Err(_) => return,
         };
         let answers = match message {
+            #[cfg(feature = "pull")]
+            Message::One(Call { id, what: Ok(request) }) if request.method == pulling::METHOD => {
+                pulling::begin(&desk.settings, id, request, out.clone(), own.gone.clone());
+                None
+            }
             Message::One(call) => carry_out(desk, call, own).await,
             Message::Batch(calls) => {
                 let mut answers = Vec::new();
@@ -161,6 +174,8 @@ async fn write(mut writer: impl AsyncWrite + Unpin, mut out: mpsc::Receiver<Out>
                     continue;
                 }
                 Some(Out::Answer(answer)) => serde_json::to_vec(&answer),
+                #[cfg(feature = "pull")]
+                Some(Out::Progress(progress)) => serde_json::to_vec(&progress),
             },
             Some((id, told)) = told.next(), if !told.is_empty() => serde_json::to_vec(&Notification::new(id, &told)),
             else => continue,

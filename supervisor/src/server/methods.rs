@@ -15,11 +15,11 @@ use super::params::{
 };
 use super::rpc::{Request, RpcError};
 use super::{PROTOCOL_VERSION, Settings};
-use crate::errors::{Advice, ErrorClass, JobError};
+use crate::errors::JobError;
 use crate::event::{EVENT_VERSION, Phase};
-use crate::exit_code::ExitCode;
 use crate::input::{absolute, parse_language};
 use crate::memory::{read_own, read_system};
+use crate::models::shelf::Sought;
 use crate::models::vad::Detector;
 use crate::models::{self, Model};
 use crate::output::Format;
@@ -30,7 +30,7 @@ use crate::registry;
 use crate::service::SpeechOptions;
 
 /// All there are.
-pub(super) const METHODS: [&str; 10] = [
+pub(super) const METHODS: &[&str] = &[
     "initialize",
     "job/submit",
     "job/summarize",
@@ -40,8 +40,13 @@ pub(super) const METHODS: [&str; 10] = [
     "memory/read",
     "models/list",
     "models/estimate",
+    #[cfg(feature = "pull")]
+    super::pulling::METHOD,
     "shutdown",
 ];
+
+/// The name of what is bundled.
+const DEMO: &str = "demo";
 
 /// What all clients share.
 #[derive(Debug, Clone)]
@@ -91,6 +96,8 @@ impl Desk {
                 own.has_shut_down = true;
                 Ok(Value::Null)
             }
+            #[cfg(feature = "pull")]
+            super::pulling::METHOD => Err(RpcError::invalid("`models/pull` takes long; send it outside of a batch")),
             unknown => Err(RpcError::unknown_method(unknown)),
         }
     }
@@ -104,7 +111,7 @@ impl Desk {
                 events: EVENT_VERSION,
                 formats: Format::ALL.to_vec(),
                 queue_limit: self.supervisor.queue_limit(),
-                demo: self.settings.has_demo,
+                demo: self.settings.bundled.is_some(),
             },
         }
     }
@@ -125,7 +132,7 @@ impl Desk {
         let stt = self.model(asked.stt.as_deref(), settings.stt.as_deref(), Phase::Stt)?;
         let wish = asked.vad.as_deref().or(settings.vad.as_deref());
         let job = Job {
-            vad: Detector::choose(wish, &stt.path, settings.models_dir.as_deref()),
+            vad: Detector::choose(wish, &stt.path, settings.shelf.folder.as_deref()),
             stt,
             audio: absolute(&asked.audio_path),
             llm,
@@ -164,23 +171,20 @@ impl Desk {
 
     /// The model asked for, else the configured one.
     fn model(&self, given: Option<&Path>, configured: Option<&Path>, phase: Phase) -> Result<Model, RpcError> {
-        let Some(given) = given.or(configured) else {
-            let message = match phase {
-                Phase::Stt => "no speech model was given; name one as `stt`, or configure one",
-                Phase::Llm => "no summary model was given; name one as `llm`, ask for `no_summary`, or configure one",
-            };
-            return Err(no_model(message.to_owned()));
-        };
-        Ok((self.settings.find_model)(given, phase)?)
+        let given = given.or(configured);
+        match &self.settings.bundled {
+            Some(bundled) if given == Some(Path::new(DEMO)) => Ok(bundled(phase)?),
+            _ => Ok(self.settings.shelf.model(given, phase).map_err(JobError::from)?),
+        }
     }
 
     fn models(&self) -> Vec<models::Listed> {
-        let mut models = self.settings.models_dir.as_deref().map(models::list_in_folder).unwrap_or_default();
+        let mut models = self.settings.shelf.folder.as_deref().map(models::list_in_folder).unwrap_or_default();
         let configured = [(&self.settings.stt, Phase::Stt), (&self.settings.llm, Phase::Llm)];
         let configured = configured.into_iter().filter_map(|(path, phase)| Some((path.clone()?, phase)));
-        let demo = [Phase::Stt, Phase::Llm].map(|phase| (PathBuf::from("demo"), phase));
-        for (path, phase) in configured.chain(demo.into_iter().filter(|_| self.settings.has_demo)) {
-            let Ok(Model { name, path, .. }) = (self.settings.find_model)(&path, phase) else { continue };
+        let demo = [Phase::Stt, Phase::Llm].map(|phase| (PathBuf::from(DEMO), phase));
+        for (path, phase) in configured.chain(demo.into_iter().filter(|_| self.settings.bundled.is_some())) {
+            let Ok(Model { name, path, .. }) = self.model(Some(&path), None, phase) else { continue };
             let Ok(metadata) = std::fs::metadata(&path) else { continue };
             if models.iter().all(|known| known.path != path) {
                 models.push(models::Listed { name, path, phase, bytes: crate::memory::Bytes(metadata.len()) });
@@ -190,8 +194,12 @@ impl Desk {
     }
 
     fn estimate(&self, asked: &EstimateModel) -> Result<Value, RpcError> {
-        let model = (self.settings.find_model)(&asked.model, asked.phase.unwrap_or(Phase::Stt))?;
-        give(planning::of(&model, asked.ctx, self.supervisor.memory(), &read_system())?)
+        let phase = asked.phase.unwrap_or(Phase::Stt);
+        let sought = match &self.settings.bundled {
+            Some(bundled) if asked.model == Path::new(DEMO) => Sought::Here(bundled(phase)?),
+            _ => self.settings.shelf.find(&asked.model).map_err(JobError::from)?,
+        };
+        give(planning::of(&sought, asked.ctx, self.supervisor.memory(), &read_system())?)
     }
 }
 
@@ -213,12 +221,6 @@ fn memory() -> Memory {
         gpu_bytes: run.memory.gpu,
     });
     Memory { supervisor: read_own(), system: read_system(), runs: runs.collect() }
-}
-
-/// An error of a model that is not there.
-pub(super) fn no_model(message: String) -> RpcError {
-    let exit_code = ExitCode::Model.code();
-    Trouble { message, class: ErrorClass::Input, exit_code, advice: Advice::GiveUp }.into()
 }
 
 fn formats(given: Option<&[String]>) -> Result<Vec<Format>, RpcError> {
@@ -263,10 +265,10 @@ fn resources(force: bool, wait: Option<&Wait>, settings: &Settings) -> Result<Re
     Ok(Resources { force, wait_for_memory: wait.unwrap_or(wait_for_memory), ..settings.resources })
 }
 
-fn take<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
+pub(super) fn take<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
     serde_json::from_value(params).map_err(|error| RpcError::params(error.to_string()))
 }
 
-fn give(result: impl Serialize) -> Result<Value, RpcError> {
+pub(super) fn give(result: impl Serialize) -> Result<Value, RpcError> {
     serde_json::to_value(result).map_err(|error| JobError::Internal(error.to_string()).into())
 }

@@ -26,6 +26,8 @@ mod lines;
 mod listen;
 mod methods;
 pub mod params;
+#[cfg(feature = "pull")]
+mod pulling;
 pub mod rpc;
 
 use std::fmt;
@@ -38,6 +40,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::Phase;
 use crate::models::Model;
+#[cfg(feature = "pull")]
+use crate::models::pull::Network;
+use crate::models::shelf::Shelf;
 use crate::pipeline::{Resources, Supervisor};
 use crate::queue::{Closing, Trouble};
 use crate::stop::Stop;
@@ -50,37 +55,40 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// Clients at a time.
 pub const MOST_CLIENTS: usize = 64;
 
-/// Finds the model that a client names, for a phase.
-pub type FindModel = dyn Fn(&Path, Phase) -> Result<Model, Trouble> + Send + Sync;
+/// The model that lies in the program itself, for a phase.
+pub type Bundled = dyn Fn(Phase) -> Result<Model, Trouble> + Send + Sync;
 
 /// What holds for jobs that do not say otherwise.
 pub struct Settings {
-    pub find_model: Box<FindModel>,
-    /// Whether `find_model` knows `demo`.
-    pub has_demo: bool,
+    /// Where models are kept, and the names that clients may use.
+    pub shelf: Shelf,
+    /// How models may be fetched; nothing is fetched that no client asked for.
+    #[cfg(feature = "pull")]
+    pub network: Network,
+    /// What `demo` stands for, where there is such.
+    pub bundled: Option<Box<Bundled>>,
     pub stt: Option<PathBuf>,
     pub llm: Option<PathBuf>,
     pub vad: Option<PathBuf>,
     pub language: Option<String>,
     pub threads: u16,
     pub resources: Resources,
-    /// Where models are listed from.
-    pub models_dir: Option<PathBuf>,
 }
 
 impl Settings {
-    /// With nothing configured but a way to find models.
-    pub fn new(find_model: Box<FindModel>) -> Self {
+    /// With nothing configured but where models are.
+    pub fn new(shelf: Shelf) -> Self {
         Self {
-            find_model,
-            has_demo: false,
+            shelf,
+            #[cfg(feature = "pull")]
+            network: Network::default(),
+            bundled: None,
             stt: None,
             llm: None,
             vad: None,
             language: None,
             threads: 1,
             resources: Resources::default(),
-            models_dir: None,
         }
     }
 }

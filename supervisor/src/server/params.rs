@@ -227,6 +227,29 @@ pub struct Models {
     pub models: Vec<Listed>,
 }
 
+/// What `models/pull` takes.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Pull {
+    /// A name of the catalogue, however it is written.
+    pub name: String,
+}
+
+/// What `models/pull` gives, when the model is here.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct PulledModel {
+    /// As the catalogue has it.
+    pub name: String,
+    pub path: PathBuf,
+    pub bytes: Bytes,
+    /// 64 hexadecimal digits; null for a file that was here before, and was never hashed.
+    pub sha256: Option<String>,
+    /// Nothing had to be fetched.
+    pub was_here: bool,
+}
+
 /// What `models/estimate` takes.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

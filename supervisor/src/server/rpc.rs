@@ -183,6 +183,35 @@ struct Told<'a> {
     told: &'a Stamped,
 }
 
+/// How far a fetch of a model is.
+#[cfg(feature = "pull")]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct ModelsProgress {
+    #[cfg_attr(test, schemars(extend("const" = "2.0")))]
+    jsonrpc: &'static str,
+    #[cfg_attr(test, schemars(extend("const" = "models/progress")))]
+    method: &'static str,
+    params: PullProgress,
+}
+
+/// Of which model, and how far.
+#[cfg(feature = "pull")]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct PullProgress {
+    name: String,
+    #[serde(flatten)]
+    progress: crate::models::pull::Progress,
+}
+
+#[cfg(feature = "pull")]
+impl ModelsProgress {
+    pub(super) fn new(name: String, progress: crate::models::pull::Progress) -> Self {
+        Self { jsonrpc: "2.0", method: "models/progress", params: PullProgress { name, progress } }
+    }
+}
+
 impl<'a> Notification<'a> {
     pub(super) fn new(job_id: JobId, told: &'a Stamped) -> Self {
         Self { jsonrpc: "2.0", method: "event", params: Told { job_id, told } }

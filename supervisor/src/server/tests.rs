@@ -13,7 +13,7 @@ struct Client {
 }
 
 fn server() -> Server {
-    let settings = Settings::new(Box::new(|given, _| Ok(crate::models::find(given, None))));
+    let settings = Settings::new(Shelf::default());
     Server::new(Supervisor::new(WorkerPrograms::default()), settings)
 }
 
@@ -56,7 +56,7 @@ async fn every_method_that_is_told_is_known_and_others_are_not() {
             let answer = client.call(method, json!({})).await;
             assert_ne!(answer["error"]["code"], -32601, "{method}");
         }
-        assert_eq!(client.call("models/pull", json!({"name": "a"})).await["error"]["code"], -32601);
+        assert_eq!(client.call("models/push", json!({"name": "a"})).await["error"]["code"], -32601);
         assert_eq!(client.call("shutdown", json!({})).await["result"], Value::Null);
     })
     .await;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use meetcap_supervisor::errors::{Advice, ErrorClass};
+use meetcap_supervisor::models::shelf::Shelf;
 use meetcap_supervisor::queue::Trouble;
-use meetcap_supervisor::server::{Server, Settings};
+use meetcap_supervisor::server::{Bundled, Server, Settings};
 use meetcap_supervisor::{Stop, Supervisor, WorkerPrograms};
 use meetcap_tests::rng::Rng;
 use serde_json::Value;
@@ -28,6 +29,7 @@ pub const TARGET: Target = Target {
         "job/status",
         "job/list",
         "models/list",
+        "models/pull",
         "models/estimate",
         "shutdown",
         "audio_path",
@@ -87,7 +89,9 @@ async fn answers(input: &[u8]) -> Vec<u8> {
         exit_code: 4,
         advice: Advice::GiveUp,
     };
-    let settings = Settings { has_demo: true, ..Settings::new(Box::new(move |_, _| Err(nothing()))) };
+    // Without a folder nothing is found, and nothing fetched.
+    let bundled: Option<Box<Bundled>> = Some(Box::new(move |_| Err(nothing())));
+    let settings = Settings { bundled, ..Settings::new(Shelf::default()) };
     let mut written = Vec::new();
     Server::new(Supervisor::new(WorkerPrograms::default()), settings)
         .serve(input, &mut written, &Stop::default())

@@ -12,7 +12,7 @@ names: whisper-{tiny,base,small,medium,large-v3,large-v3-turbo}-TYPE, llama-{150
        random-whisper, random-llama
 types: f16 q8_0 q5_0 q4_0 q4_k q6_k f32
 numbers: whisper: vocabulary audio_context text_context state heads audio_layers text_layers mel_bands
-         llama: layers embedding feed_forward heads kv_heads vocabulary context tied";
+         llama: layers embedding feed_forward heads kv_heads head_width vocabulary context tied";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -31,6 +31,8 @@ pub struct Shape {
     pub heads: u32,
     /// Divides `heads`.
     pub kv_heads: u32,
+    /// Width of one head; 0 is that of all heads by their number.
+    pub head_width: u32,
     /// Of the 256 bytes, three control tokens and merged tokens.
     pub vocabulary: u32,
     /// The longest context that the file says the model was trained on.
@@ -49,6 +51,7 @@ impl Shape {
         feed_forward: 2048,
         heads: 12,
         kv_heads: 12,
+        head_width: 0,
         vocabulary: 32_000,
         context: 32_768,
         weights: WeightType::F16,
@@ -62,6 +65,7 @@ impl Shape {
         feed_forward: 8192,
         heads: 32,
         kv_heads: 8,
+        head_width: 0,
         vocabulary: 32_000,
         context: 131_072,
         weights: WeightType::F16,
@@ -83,6 +87,7 @@ impl Shape {
             feed_forward: 256 * number(2, 12),
             heads,
             kv_heads,
+            head_width: 0,
             vocabulary: 1000 * number(1, 64),
             context: 32_768,
             weights: kinds[number(0, 3) as usize],
@@ -92,11 +97,12 @@ impl Shape {
 
     /// Width of one head.
     pub const fn head(&self) -> u32 {
-        self.embedding / self.heads
+        if self.head_width == 0 { self.embedding / self.heads } else { self.head_width }
     }
 
     fn tensors(&self) -> Vec<Tensor> {
         let (n, kv, inner) = (self.embedding, self.head() * self.kv_heads, self.feed_forward);
+        let queries = self.head() * self.heads;
         let matrix = |name: String, from, to| Tensor { name, rows: vec![from, to], kind: self.weights };
         let norm = |name: String| Tensor { name, rows: vec![n], kind: WeightType::F32 };
         let mut all = vec![matrix("token_embd.weight".to_owned(), n, self.vocabulary)];
@@ -104,10 +110,10 @@ impl Shape {
             let name = |part: &str| format!("blk.{layer}.{part}.weight");
             all.extend([
                 norm(name("attn_norm")),
-                matrix(name("attn_q"), n, n),
+                matrix(name("attn_q"), n, queries),
                 matrix(name("attn_k"), n, kv),
                 matrix(name("attn_v"), n, kv),
-                matrix(name("attn_output"), n, n),
+                matrix(name("attn_output"), queries, n),
                 norm(name("ffn_norm")),
                 matrix(name("ffn_gate"), n, inner),
                 matrix(name("ffn_up"), n, inner),
@@ -172,6 +178,8 @@ impl Shape {
         keys.number("llama.feed_forward_length", self.feed_forward);
         keys.number("llama.attention.head_count", self.heads);
         keys.number("llama.attention.head_count_kv", self.kv_heads);
+        keys.number("llama.attention.key_length", self.head());
+        keys.number("llama.attention.value_length", self.head());
         keys.float("llama.attention.layer_norm_rms_epsilon", 1e-5);
         keys.number("llama.rope.dimension_count", self.head());
         keys.float("llama.rope.freq_base", 10_000.0);

@@ -80,6 +80,7 @@ impl Shape {
             (Self::Llama(shape), "feed_forward") => &mut shape.feed_forward,
             (Self::Llama(shape), "heads") => &mut shape.heads,
             (Self::Llama(shape), "kv_heads") => &mut shape.kv_heads,
+            (Self::Llama(shape), "head_width") => &mut shape.head_width,
             (Self::Llama(shape), "vocabulary") => &mut shape.vocabulary,
             (Self::Llama(shape), "context") => &mut shape.context,
             (Self::Llama(shape), "tied") => {
@@ -111,6 +112,18 @@ impl Shape {
             Self::Llama(shape) => shape.write(&mut out, rng)?,
         }
         out.flush()
+    }
+
+    /// Writes a file that looks like a model of this shape to whoever reads only what describes it, and of which the disk
+    /// holds no more than that.
+    ///
+    /// # Errors
+    /// What writing gives.
+    pub fn write_sparse(&self, path: &Path) -> io::Result<()> {
+        match self {
+            Self::Whisper(shape) => shape.write_sparse(path),
+            Self::Llama(shape) => shape.write_sparse(path),
+        }
     }
 }
 

@@ -4,7 +4,9 @@
 //!  magic, 11 numbers │ mel filters │ vocabulary │ (tensor: dimensions, name length, type; shape; name; data)*
 //! ```
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::path::Path;
 
 use super::weights::{Filler, WeightType};
 use crate::rng::Rng;
@@ -126,6 +128,32 @@ impl Shape {
     /// # Errors
     /// What writing gives.
     pub fn write(&self, out: &mut impl Write, rng: &mut Rng) -> io::Result<()> {
+        self.write_head(out)?;
+        let mut filler = Filler::new(rng);
+        for tensor in self.tensors() {
+            tensor.write_head(out)?;
+            tensor.write_data(out, &mut filler)?;
+        }
+        Ok(())
+    }
+
+    /// The same with holes where the weights are.
+    pub(super) fn write_sparse(&self, path: &Path) -> io::Result<()> {
+        let mut out = File::create(path)?;
+        let mut head = Vec::new();
+        self.write_head(&mut head)?;
+        out.write_all(&head)?;
+        for tensor in self.tensors() {
+            head.clear();
+            tensor.write_head(&mut head)?;
+            out.write_all(&head)?;
+            out.seek_relative(i64::try_from(tensor.bytes()).expect("of this world"))?;
+        }
+        let end = out.stream_position()?;
+        out.set_len(end)
+    }
+
+    fn write_head(&self, out: &mut impl Write) -> io::Result<()> {
         let mut numbers = |values: &[u32]| values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()));
         // ggml numbers the types of files as it does those of weights, one lower from q5_0 and q8_0 on.
         let file_type = match self.weights {
@@ -147,10 +175,6 @@ impl Shape {
             let word = word(index);
             out.write_all(&u32::try_from(word.len()).expect("short").to_le_bytes())?;
             out.write_all(word.as_bytes())?;
-        }
-        let mut filler = Filler::new(rng);
-        for tensor in self.tensors() {
-            tensor.write(out, &mut filler)?;
         }
         Ok(())
     }
@@ -214,13 +238,16 @@ impl Tensor {
         self.kind.bytes(self.numbers())
     }
 
-    fn write(&self, out: &mut impl Write, filler: &mut Filler) -> io::Result<()> {
+    fn write_head(&self, out: &mut impl Write) -> io::Result<()> {
         let length = |n: usize| u32::try_from(n).expect("short");
         let head = [length(self.dimensions.len()), length(self.name.len()), self.kind.id()];
         for number in head.iter().chain(&self.dimensions) {
             out.write_all(&number.to_le_bytes())?;
         }
-        out.write_all(self.name.as_bytes())?;
+        out.write_all(self.name.as_bytes())
+    }
+
+    fn write_data(&self, out: &mut impl Write, filler: &mut Filler) -> io::Result<()> {
         match self.constant {
             Some(value) => filler.constant(out, self.numbers(), value),
             // Convolutions sum over their two inner dimensions.

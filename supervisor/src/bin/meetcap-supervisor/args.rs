@@ -21,10 +21,12 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   meetcap-supervisor demo
-  meetcap-supervisor run meeting.m4a --stt ggml-small.bin --llm qwen3-4b-q4_k_m.gguf
+  meetcap-supervisor doctor
+  meetcap-supervisor run meeting.m4a
+  meetcap-supervisor run meeting.m4a --stt whisper-small --llm qwen3-4b
   meetcap-supervisor run *.wav --stt ggml-base.bin --no-summary --format txt,srt
   meetcap-supervisor summarize meeting.transcript.json --llm qwen3-4b-q4_k_m.gguf
-  meetcap-supervisor models estimate ggml-large-v3.bin
+  meetcap-supervisor models list --available
   meetcap-supervisor serve --stdio
   meetcap-supervisor report meeting.run.json --html meeting.html
   meetcap-supervisor bench
@@ -36,7 +38,7 @@ memory, 6 worker failed, 7 out of memory, 8 output, 9 leak found, 10 held by ano
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Transcribe recordings and summarise them
-    #[command(after_help = RUN_EXAMPLES, override_usage = RUN_USAGE)]
+    #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
     /// Summarise a transcript that is there already
     #[command(after_help = SUMMARIZE_EXAMPLES)]
@@ -48,7 +50,7 @@ pub(crate) enum Command {
     /// Show what is configured, and where each value comes from
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(ConfigArgs),
-    /// What models take
+    /// Fetch models, list, check and remove them, and tell what they take
     #[command(after_help = MODELS_EXAMPLES)]
     Models(ModelsArgs),
     /// Serve other programs: JSON-RPC 2.0, one message a line
@@ -96,9 +98,16 @@ Examples:
 
 const MODELS_EXAMPLES: &str = "\
 Examples:
-  meetcap-supervisor models estimate ggml-small.bin
-  meetcap-supervisor models estimate qwen3-4b-q4_k_m.gguf --ctx 8192
-  meetcap-supervisor models estimate whisper-large-v3";
+  meetcap-supervisor models list --available
+  meetcap-supervisor models pull whisper-small qwen3-4b
+  meetcap-supervisor models add ~/Downloads/ggml-medium-q5_0.bin
+  meetcap-supervisor models verify
+  meetcap-supervisor models estimate qwen3-4b --ctx 8192
+  meetcap-supervisor models remove whisper-small
+
+Models are kept in ~/.meetcap/models, or models_dir in the configuration, and found there by name. They come from
+https://huggingface.co; HF_ENDPOINT names a mirror, HF_TOKEN a token for models that ask for one, HTTPS_PROXY a
+proxy, and HF_HUB_OFFLINE=1 forbids it all. Nothing else of this program touches a network.";
 
 const SERVE_USAGE: &str = "meetcap-supervisor serve <--stdio|--listen <PATH>> [OPTIONS]";
 
@@ -111,11 +120,9 @@ Examples:
 A client gets the events of its jobs as notifications. On a socket only this user is let in.
 SIGTERM and the method `shutdown` end the jobs, keep what they have done, and end the server.";
 
-const RUN_USAGE: &str = "\
-meetcap-supervisor run --stt <MODEL> <--llm <MODEL>|--no-summary> [OPTIONS] <AUDIO>...";
-
 const RUN_EXAMPLES: &str = "\
 Examples:
+  meetcap-supervisor run meeting.m4a
   meetcap-supervisor run meeting.flac --stt demo --llm demo
   meetcap-supervisor run meeting.m4a --stt ggml-small.bin --no-summary -o notes
   meetcap-supervisor run meeting.wav --stt ggml-large-v3.bin --no-summary --wait-for-memory 10m
@@ -142,10 +149,11 @@ pub(crate) struct RunArgs {
     /// Recordings: WAV, FLAC, MP3, M4A/AAC, OGG and others, whatever their names
     #[arg(required = true)]
     pub(crate) audio: Vec<PathBuf>,
-    /// Speech model: a whisper file in ggml format, or `demo`
+    /// Speech model: a name (`models list --available`), a whisper file in ggml format, or `demo` [default: the largest
+    /// in models_dir that this machine can hold]
     #[arg(long, value_name = "MODEL")]
     pub(crate) stt: Option<PathBuf>,
-    /// Summary model: a GGUF file, or `demo`
+    /// Summary model: a name, a GGUF file, or `demo` [default: the largest in models_dir that this machine can hold]
     #[arg(long, value_name = "MODEL", conflicts_with = "no_summary")]
     pub(crate) llm: Option<PathBuf>,
     /// What tells speech from silence: Silero's voice detector in ggml format, or `energy` [default: a file
@@ -193,7 +201,7 @@ pub(crate) struct RunArgs {
 pub(crate) struct SummarizeArgs {
     /// A .transcript.json, or a text with one statement a line
     pub(crate) transcript: PathBuf,
-    /// Summary model: a GGUF file, or `demo`
+    /// Summary model: a name, a GGUF file, or `demo` [default: the largest in models_dir that this machine can hold]
     #[arg(long, value_name = "MODEL")]
     pub(crate) llm: Option<PathBuf>,
     /// Folder for the summary [default: beside the transcript]
@@ -253,10 +261,44 @@ pub(crate) enum ConfigCommand {
 pub(crate) struct ModelsArgs {
     #[command(subcommand)]
     pub(crate) command: ModelsCommand,
+    /// Configuration to read [default: ~/.meetcap/config.toml]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelsCommand {
+    /// The models that are here: what they are for, what they take, whether they fit now, when they were used
+    List {
+        /// Those that can be fetched instead
+        #[arg(long)]
+        available: bool,
+        /// One JSON array instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch models by name; a fetch that was broken off goes on where it was
+    Pull {
+        /// Names, as `models list --available` has them
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// Say nothing but errors
+        #[arg(short, long)]
+        quiet: bool,
+    },
+    /// Take in a model file that is here already
+    Add {
+        /// A whisper file in ggml format, a GGUF file, or a voice detector
+        path: PathBuf,
+        /// Leave the file where it is, and keep a link to it
+        #[arg(long)]
+        link: bool,
+    },
+    /// Whether models are byte for byte what they were when they came
+    Verify {
+        /// Name or file [default: all]
+        name: Option<String>,
+    },
     /// What a model would take here, and whether it fits now; nothing is loaded
     Estimate {
         /// A whisper file in ggml format, a GGUF file, or a name
@@ -267,9 +309,12 @@ pub(crate) enum ModelsCommand {
         /// One JSON object instead of a table
         #[arg(long)]
         json: bool,
-        /// Configuration to read [default: ~/.meetcap/config.toml]
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
+    },
+    /// Remove models and whatever is left of fetching them
+    Remove {
+        /// Names or files
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
     },
 }
 

@@ -8,13 +8,14 @@ use clap::Args;
 use indicatif::ProgressBar;
 use meetcap_supervisor::bench::{self, DEFAULT_RUNS, Plan, Progress, Report, Step};
 use meetcap_supervisor::config::{self, Arguments};
+use meetcap_supervisor::event::Phase;
 use meetcap_supervisor::output::check_targets;
 use meetcap_supervisor::{Device, ExitCode, JobError, Stop};
 
 use super::args::Loudness;
 use super::render::say;
 use super::targets::{put, unwritable};
-use super::{Refusal, Setup, Wanted, report_command, troubles};
+use super::{Refusal, Setup, report_command, troubles};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -77,8 +78,8 @@ fn plan(args: &BenchArgs, setup: &Setup) -> Result<Plan, Refusal> {
         None => bundled_recording()?,
     };
     Ok(Plan {
-        stt: setup.model(Some(stt), Wanted::Speech)?,
-        llm: setup.model(Some(llm), Wanted::Summary)?,
+        stt: setup.model(stt, Phase::Stt)?,
+        llm: setup.model(llm, Phase::Llm)?,
         recording,
         language: own.language.clone(),
         runs: args.cycles,

@@ -1,13 +1,14 @@
 //! `models estimate`: what a model would take here, and whether it fits now.
 
+use meetcap_supervisor::ExitCode;
 use meetcap_supervisor::memory::{Bytes, MemoryPolicy, read_system};
+use meetcap_supervisor::models::shelf::Sought;
 use meetcap_supervisor::planning::{self, Basis, Estimate, Layout};
-use meetcap_supervisor::{ExitCode, Model};
 
 use super::Refusal;
 use super::render::{json_for_terminal, printable};
 
-pub(crate) fn print(model: &Model, ctx: Option<u32>, policy: &MemoryPolicy, json: bool) -> Result<ExitCode, Refusal> {
+pub(crate) fn print(model: &Sought, ctx: Option<u32>, policy: &MemoryPolicy, json: bool) -> Result<ExitCode, Refusal> {
     let system = read_system();
     let estimate = planning::of(model, ctx, policy, &system)
         .map_err(|error| Refusal::new(ExitCode::of(&error), error.to_string()))?;
@@ -24,7 +25,7 @@ pub(crate) fn print(model: &Model, ctx: Option<u32>, policy: &MemoryPolicy, json
 fn lines(estimate: &Estimate) -> Vec<String> {
     let basis = match estimate.basis {
         Basis::Header => "from the header of its file",
-        Basis::Name => "from the table of named models, because there is no file that tells; a rough figure",
+        Basis::Name => "by its name, because there is no file here that tells; a rough figure",
     };
     let mut lines = vec![format!("{} ({} phase), {basis}", estimate.model, estimate.phase)];
     lines.push(format!(

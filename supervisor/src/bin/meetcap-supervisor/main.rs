@@ -9,9 +9,12 @@ mod config_command;
 mod demo;
 mod doctor;
 mod estimate;
+mod first_run;
 #[cfg(feature = "demo")]
 mod leak_check;
+mod lookup;
 mod man;
+mod models_command;
 mod overview;
 mod pace;
 mod ps;
@@ -20,6 +23,7 @@ mod report_command;
 mod resident;
 mod serve;
 mod signals;
+mod sizes;
 mod table;
 mod targets;
 mod troubles;
@@ -30,11 +34,12 @@ use std::process;
 
 use clap::{CommandFactory, Parser};
 use meetcap_supervisor::config::{self, Arguments, Config};
-use meetcap_supervisor::input::{absolute, read_prompt};
+use meetcap_supervisor::event::Phase;
+use meetcap_supervisor::input::{absolute, check_audio, read_prompt};
 #[cfg(feature = "demo")]
 use meetcap_supervisor::journal::Resume;
 use meetcap_supervisor::memory::MemoryPolicy;
-use meetcap_supervisor::models::find;
+use meetcap_supervisor::models::shelf::Shelf;
 use meetcap_supervisor::models::vad::Detector;
 use meetcap_supervisor::output::{Format, OutputNames};
 use meetcap_supervisor::service::SpeechOptions;
@@ -42,7 +47,8 @@ use meetcap_supervisor::{
     ExitCode, Job, Model, Resources, RunReport, Stop, SummarizeJob, Supervisor, WorkerPrograms, default_threads,
 };
 
-use args::{Cli, Command, Common, DemoArgs, Loudness, MemoryOptions, ModelsCommand, RunArgs, SummarizeArgs};
+use args::{Cli, Command, Common, DemoArgs, Loudness, MemoryOptions, RunArgs, SummarizeArgs};
+use first_run::{Settled, Wanted, Wants};
 use render::Terminal;
 
 fn main() -> process::ExitCode {
@@ -67,7 +73,7 @@ fn main() -> process::ExitCode {
     };
     if let Some(loudness) = loudness {
         log_to_stderr(loudness);
-        resident::keep_code(&bundled());
+        resident::keep_code(&lookup::packed());
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -87,7 +93,7 @@ fn main() -> process::ExitCode {
             Command::Bench(args) => bench_command::run(args, &stop).await,
             Command::Ps(args) => Ok(ps::print(args.json)),
             Command::Config(args) => config_command::run(&args),
-            Command::Models(args) => estimate_model(args.command),
+            Command::Models(args) => models_command::run(args, &stop).await,
             Command::Doctor(args) => {
                 let loaded = config::load(args.config.as_deref(), Arguments::default())?;
                 Ok(doctor::print(&loaded, &programs(&loaded.config), args.json))
@@ -175,8 +181,13 @@ impl Setup {
         self.config.supervisor.threads.unwrap_or_else(|| if are_bundled { 1 } else { default_threads() })
     }
 
-    fn model(&self, given: Option<&Path>, wanted: Wanted) -> Result<Model, Refusal> {
-        model(given, wanted, self.config.supervisor.models_dir.as_deref())
+    fn shelf(&self) -> Shelf {
+        Shelf::of(&self.config)
+    }
+
+    /// The model that is named.
+    fn model(&self, named: &Path, phase: Phase) -> Result<Model, Refusal> {
+        lookup::model(&self.shelf(), named, phase)
     }
 }
 
@@ -190,10 +201,17 @@ async fn run(args: RunArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
     };
     let setup = Setup::new(&args.memory, &args.common, models)?;
     let own = &setup.config.supervisor;
-    let stt = setup.model(own.stt.as_deref(), Wanted::Speech)?;
-    let vad = Detector::choose(own.vad.as_deref(), &stt.path, own.models_dir.as_deref());
-    let llm = if args.no_summary { None } else { Some(setup.model(own.llm.as_deref(), Wanted::Summary)?) };
     refuse_clashes(&args.audio, args.output.as_deref())?;
+    let shelf = setup.shelf();
+    let summary = if args.no_summary { None } else { Some(Wanted::of(&shelf, own.llm.as_deref(), Phase::Llm)?) };
+    let wanted = Wants { speech: Some(Wanted::of(&shelf, own.stt.as_deref(), Phase::Stt)?), summary };
+    if wanted.lacks_any() {
+        refuse_unheard(&args.audio)?;
+    }
+    let Settled { speech, summary: llm } =
+        first_run::settle(&shelf, wanted, setup.threads(), &args.common, stop).await?;
+    let stt = speech.ok_or_else(|| Refusal::new(ExitCode::Internal, "no speech model was settled"))?;
+    let vad = Detector::choose(own.vad.as_deref(), &stt.path, own.models_dir.as_deref());
     let prompt = args.prompt.as_deref().map(read_prompt).transpose();
     let prompt = prompt.map_err(|error| Refusal::new(ExitCode::Usage, error.to_string()))?;
     let speech = SpeechOptions { translate: args.translate, prompt, beam: args.beam, words: args.words };
@@ -226,9 +244,12 @@ async fn run_jobs(setup: &Setup, jobs: &[Job], common: &Common, detail: render::
 async fn summarize(args: SummarizeArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
     let models = Arguments { llm: args.llm.clone(), language: args.language.clone(), ..Arguments::default() };
     let setup = Setup::new(&args.memory, &args.common, models)?;
-    let own = &setup.config.supervisor;
+    let shelf = setup.shelf();
+    let wanted = Wanted::of(&shelf, setup.config.supervisor.llm.as_deref(), Phase::Llm)?;
+    let wanted = Wants { speech: None, summary: Some(wanted) };
+    let settled = first_run::settle(&shelf, wanted, setup.threads(), &args.common, stop).await?;
     let job = SummarizeJob {
-        llm: setup.model(own.llm.as_deref(), Wanted::SummaryAlone)?,
+        llm: settled.summary.ok_or_else(|| Refusal::new(ExitCode::Internal, "no summary model was settled"))?,
         transcript: args.transcript,
         output_dir: args.output,
         // The configured one is what is spoken; the summary follows the transcript unless told otherwise.
@@ -249,19 +270,6 @@ fn complete(shell: clap_complete::Shell) -> Result<ExitCode, Refusal> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "meetcap-supervisor", &mut script);
     report_command::print(&String::from_utf8_lossy(&script))
-}
-
-fn estimate_model(command: ModelsCommand) -> Result<ExitCode, Refusal> {
-    let ModelsCommand::Estimate { model: given, ctx, json, config } = command;
-    let config = config::load(config.as_deref(), Arguments::default())?.config;
-    let policy = MemoryPolicy::from(&config);
-    // Which phase a model is for its file tells; only the bundled ones share a name.
-    if given.as_os_str() == "demo" {
-        estimate::print(&demo_model(Wanted::Speech)?, ctx, &policy, json)?;
-        return estimate::print(&demo_model(Wanted::Summary)?, ctx, &policy, json);
-    }
-    let found = model(Some(&given), Wanted::Speech, config.supervisor.models_dir.as_deref())?;
-    estimate::print(&found, ctx, &policy, json)
 }
 
 #[cfg(feature = "demo")]
@@ -315,61 +323,16 @@ fn calibration() -> Option<PathBuf> {
     Some(strategy.cache_dir().join("meetcap"))
 }
 
-/// Which model an option is about.
-#[derive(Clone, Copy)]
-enum Wanted {
-    Speech,
-    Summary,
-    /// Nothing but the summary is wanted.
-    SummaryAlone,
-}
-
-/// The model an option names. Without one nothing is guessed.
-fn model(given: Option<&Path>, wanted: Wanted, folder: Option<&Path>) -> Result<Model, Refusal> {
-    let Some(given) = given else {
-        let message = match wanted {
-            Wanted::Speech => {
-                "no speech model was given; pass --stt with the path of a whisper model in ggml format \
-                 (such as ggml-small.bin from the whisper.cpp project), \
-                 or try the bundled tiny models: --stt demo --llm demo"
-            }
-            Wanted::Summary => {
-                "no summary model was given; pass --llm with the path of an instruction-tuned GGUF model \
-                 (such as Qwen3 4B in Q4_K_M), or --no-summary, \
-                 or try the bundled tiny models: --stt demo --llm demo"
-            }
-            Wanted::SummaryAlone => {
-                "no summary model was given; pass --llm with the path of an instruction-tuned GGUF model \
-                 (such as Qwen3 4B in Q4_K_M), or try the bundled tiny model: --llm demo"
-            }
-        };
-        return Err(Refusal::new(ExitCode::Model, message));
-    };
-    if given == Path::new("demo") {
-        return demo_model(wanted);
+/// Before gigabytes are fetched for them: recordings of which none can be heard.
+fn refuse_unheard(audio: &[PathBuf]) -> Result<(), Refusal> {
+    let mut errors = Vec::new();
+    for path in audio {
+        match check_audio(path) {
+            Ok(()) => return Ok(()),
+            Err(error) => errors.push(error.to_string()),
+        }
     }
-    Ok(find(given, folder))
-}
-
-#[cfg(feature = "demo")]
-fn demo_model(wanted: Wanted) -> Result<Model, Refusal> {
-    match wanted {
-        Wanted::Speech => demo::stt(),
-        Wanted::Summary | Wanted::SummaryAlone => demo::llm(),
-    }
-}
-
-/// What lies in this program beside its code.
-fn bundled() -> Vec<&'static [u8]> {
-    #[cfg(feature = "demo")]
-    return demo::packed().to_vec();
-    #[cfg(not(feature = "demo"))]
-    return Vec::new();
-}
-
-#[cfg(not(feature = "demo"))]
-fn demo_model(_wanted: Wanted) -> Result<Model, Refusal> {
-    Err(Refusal::new(ExitCode::Model, "this build has no demo models; build it with the feature `demo`"))
+    Err(Refusal::new(ExitCode::Input, errors.join("; ")))
 }
 
 /// Two inputs that would write the same files are refused before anything is written.

@@ -65,6 +65,7 @@ fn reason(error: &JobError) -> String {
         JobError::Input(_) => "it is not audio",
         JobError::Model(_) => "the model cannot be used",
         JobError::WorkerMissing { .. } => "a worker is not installed",
+        JobError::CpuLevel { .. } => "no such level of processors",
         JobError::Start(_) => "the worker cannot be started",
         JobError::Device { .. } => "the device is not there",
         JobError::Refused(_) => "no room in memory",

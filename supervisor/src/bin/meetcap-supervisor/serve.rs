@@ -1,31 +1,29 @@
 //! `serve`: the library's server, with this program's models and configuration.
 
-use std::path::Path;
-
 use meetcap_supervisor::config::{self, Arguments};
 use meetcap_supervisor::errors::{Advice, ErrorClass};
-use meetcap_supervisor::event::Phase;
 use meetcap_supervisor::queue::Trouble;
-use meetcap_supervisor::server::{FindModel, Server, Settings};
+use meetcap_supervisor::server::{Bundled, Server, Settings};
 use meetcap_supervisor::{ExitCode, Stop};
 
 use super::args::ServeArgs;
-use super::{Refusal, Setup, Wanted, model};
+use super::models_command::fetch;
+use super::{Refusal, Setup, lookup};
 
 pub(crate) async fn run(args: ServeArgs, stop: &Stop) -> Result<ExitCode, Refusal> {
     let loaded = config::load(args.config.as_deref(), Arguments::default())?;
     let setup = Setup::of(loaded.config, false)?;
     let own = &setup.config.supervisor;
     let settings = Settings {
-        find_model: find_model(own.models_dir.clone()),
-        has_demo: cfg!(feature = "demo"),
+        shelf: setup.shelf(),
+        network: fetch::network(),
+        bundled: bundled(),
         stt: own.stt.clone(),
         llm: own.llm.clone(),
         vad: own.vad.clone(),
         language: own.language.clone(),
         threads: setup.threads(),
         resources: setup.resources(),
-        models_dir: own.models_dir.clone(),
     };
     let server = Server::new(setup.supervisor.clone(), settings);
     match &args.listen {
@@ -49,17 +47,12 @@ pub(crate) async fn run(args: ServeArgs, stop: &Stop) -> Result<ExitCode, Refusa
     })
 }
 
-fn find_model(folder: Option<std::path::PathBuf>) -> Box<FindModel> {
-    Box::new(move |given: &Path, phase| {
-        let wanted = match phase {
-            Phase::Stt => Wanted::Speech,
-            Phase::Llm => Wanted::Summary,
-        };
-        model(Some(given), wanted, folder.as_deref()).map_err(|Refusal { code, message }| Trouble {
-            message,
-            class: ErrorClass::Input,
-            exit_code: code.code(),
-            advice: Advice::GiveUp,
-        })
-    })
+fn bundled() -> Option<Box<Bundled>> {
+    let trouble = |Refusal { code, message }| Trouble {
+        message,
+        class: ErrorClass::Input,
+        exit_code: code.code(),
+        advice: Advice::GiveUp,
+    };
+    cfg!(feature = "demo").then(|| -> Box<Bundled> { Box::new(move |phase| lookup::bundled(phase).map_err(trouble)) })
 }

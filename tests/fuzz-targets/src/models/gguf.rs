@@ -55,6 +55,7 @@ fn seeds(rng: &mut Rng) -> Vec<Vec<u8>> {
         feed_forward: 256,
         heads: 4,
         kv_heads: 2,
+        head_width: 0,
         vocabulary: 259,
         context: 4096,
         weights: WeightType::Q4K,

@@ -8,6 +8,7 @@ mod show;
 use std::path::{Path, PathBuf};
 
 use meetcap_supervisor::config::{self, Arguments, Config};
+use meetcap_supervisor::event::Phase;
 use meetcap_supervisor::leak::{self, Account, Baseline, BaselineError, Bundle, Check, LeakError, Scope, Verdict};
 use meetcap_supervisor::memory::Bytes;
 use meetcap_supervisor::output::check_targets;
@@ -17,7 +18,7 @@ use serde::Serialize;
 use super::render::{json_for_terminal, say};
 use super::report_command::print;
 use super::targets::{put, unwritable};
-use super::{Refusal, Setup, Wanted, demo};
+use super::{Refusal, Setup, demo};
 pub(crate) use args::{EXAMPLES, LeakCheckArgs};
 use progress::Progress;
 
@@ -80,8 +81,8 @@ fn prepare(args: &LeakCheckArgs, scope: Scope) -> Result<(Setup, Check), Refusal
     memory.auto_fallback = false;
     let setup = Setup::of(Config { memory, supervisor }, false)?;
     let bundled = Path::new("demo");
-    let model = |given: &Option<PathBuf>, wanted| setup.model(Some(given.as_deref().unwrap_or(bundled)), wanted);
-    let (stt, llm) = (model(&args.stt, Wanted::Speech)?, model(&args.llm, Wanted::SummaryAlone)?);
+    let model = |given: &Option<PathBuf>, phase| setup.model(given.as_deref().unwrap_or(bundled), phase);
+    let (stt, llm) = (model(&args.stt, Phase::Stt)?, model(&args.llm, Phase::Llm)?);
     let is_bundled = |given: &Option<PathBuf>| given.as_deref().is_none_or(|given| given == bundled);
     let check = Check {
         scope,
