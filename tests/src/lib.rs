@@ -30,6 +30,8 @@ pub mod held;
 pub mod hog;
 pub mod hostile;
 #[cfg(unix)]
+pub mod hub;
+#[cfg(unix)]
 pub mod long;
 pub mod meeting;
 pub mod parts;
@@ -49,5 +51,7 @@ pub mod schema;
 pub mod shapes;
 pub mod speech;
 pub mod subtitles;
+#[cfg(unix)]
+pub mod terminal;
 pub mod wav;
 pub mod wer;

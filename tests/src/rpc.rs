@@ -57,6 +57,10 @@ pub struct Client<W> {
     last_id: u64,
     /// Came while an answer was awaited.
     told: VecDeque<Value>,
+    /// Answers to calls that nobody has waited for yet.
+    answers: Vec<Value>,
+    /// How far fetches of models are, as it was told.
+    pub progress: Vec<Value>,
 }
 
 impl Client<Socket> {
@@ -80,7 +84,7 @@ impl Client<Socket> {
 
 impl<W: Wire> Client<W> {
     pub fn new(wire: W) -> Self {
-        Self { wire, last_id: 0, told: VecDeque::new() }
+        Self { wire, last_id: 0, told: VecDeque::new(), answers: Vec::new(), progress: Vec::new() }
     }
 
     /// The whole answer.
@@ -88,16 +92,34 @@ impl<W: Wire> Client<W> {
     /// # Panics
     /// When the server ends first.
     pub fn ask(&mut self, method: &str, params: &Value) -> Value {
+        let id = self.begin(method, params);
+        self.answer(id)
+    }
+
+    /// Calls and does not wait; gives the number of the call.
+    pub fn begin(&mut self, method: &str, params: &Value) -> u64 {
         self.last_id += 1;
         let id = self.last_id;
         self.wire.say(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string());
+        id
+    }
+
+    /// The whole answer to an earlier call.
+    ///
+    /// # Panics
+    /// When the server ends first.
+    pub fn answer(&mut self, id: u64) -> Value {
         loop {
-            let message = self.wire.hear().unwrap_or_else(|| panic!("no answer to {method}"));
-            if message["id"] == id {
-                return message;
+            if let Some(at) = self.answers.iter().position(|answer| answer["id"] == id) {
+                return self.answers.swap_remove(at);
             }
-            assert_eq!(message["method"], "event", "{message}");
-            self.told.push_back(message["params"].clone());
+            let message = self.wire.hear().unwrap_or_else(|| panic!("no answer to call {id}"));
+            match message["method"].as_str() {
+                None => self.answers.push(message),
+                Some("event") => self.told.push_back(message["params"].clone()),
+                Some("models/progress") => self.progress.push(message["params"].clone()),
+                Some(_) => panic!("{message}"),
+            }
         }
     }
 

@@ -89,6 +89,14 @@ impl Invocation {
         self
     }
 
+    /// Starts it at a terminal of its own.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn at_a_terminal(self) -> crate::terminal::Session {
+        crate::terminal::Session::start(self.command, self.limit)
+    }
+
     /// Runs it to its end.
     ///
     /// # Panics

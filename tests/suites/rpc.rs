@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use meetcap_tests::case::{ALL, Case, JOURNAL};
 use meetcap_tests::deadline::within;
+use meetcap_tests::demo::demo_models;
+use meetcap_tests::hub::Hub;
 use meetcap_tests::processes;
 use meetcap_tests::rng::Rng;
 use meetcap_tests::room::Room;
@@ -302,4 +304,34 @@ fn the_node_example_submits_cancels_and_reads_the_result() {
 #[test]
 fn the_python_example_submits_cancels_and_reads_the_result() {
     within(LIMIT, || example("python3", "client.py"));
+}
+
+#[test]
+fn a_model_is_fetched_beside_other_requests_and_told_as_it_comes() {
+    within(LIMIT, || {
+        let stand = Stand::new();
+        let (_, summary) = demo_models();
+        let bytes = std::fs::read(summary).expect("a model");
+        let size = bytes.len();
+        // Slow enough for other requests to be answered meanwhile.
+        let hub = Hub::new([("/m/notes.gguf".to_owned(), bytes)], Duration::from_millis(100));
+        let settings = format!(
+            "[supervisor]\nmodels_dir = \"models\"\n[supervisor.models]\ntiny-notes = \"{}/m/notes.gguf\"\n",
+            hub.address()
+        );
+        stand.room().file("meetcap.toml", settings);
+        let mut client = Client::new(stand.serve("", &["--stdio", "--config", "meetcap.toml"]).talking().start());
+        let refused = client.ask("models/pull", &json!({"name": "quite-unheard-of"}))["error"].clone();
+        assert_eq!((&refused["code"], &refused["data"]["exit_code"]), (&json!(-32004), &json!(4)), "{refused}");
+        let id = client.begin("models/pull", &json!({"name": "tiny-notes"}));
+        assert!(client.call("memory/read", &json!({})).is_object(), "answered while the model comes");
+        assert!(client.progress.len() < 2, "and before it is there: {:?}", client.progress);
+        let pulled = client.answer(id)["result"].clone();
+        assert_eq!((&pulled["bytes"], &pulled["was_here"]), (&json!(size), &json!(false)), "{pulled}");
+        let progress = &client.progress;
+        assert!(!progress.is_empty() && progress.iter().all(|told| told["name"] == "tiny-notes"), "{progress:?}");
+        assert!(stand.room().path("models/notes.gguf").is_file());
+        let again = client.call("models/pull", &json!({"name": "tiny-notes"}));
+        assert_eq!(again["was_here"], true, "{again}");
+    });
 }
