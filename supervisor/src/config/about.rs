@@ -1,5 +1,9 @@
 //! What each setting does, in a sentence for whoever sets it.
 
+/// What models of a user's own are, in a sentence.
+pub const MODELS_ABOUT: &str = "Models of your own that `models pull` knows by name: an address, or a table with url, kind, \
+                                bytes, sha256, licence, languages, smaller.";
+
 /// The sentence for a setting, `memory.warning_threshold`; nothing for a name that is no setting's.
 pub(super) fn about(name: &str) -> &'static str {
     match name {
@@ -35,10 +39,7 @@ pub(super) fn about(name: &str) -> &'static str {
             "How long to wait for memory that a model needs, such as \"90s\" or \"10m\", before it is refused."
         }
         "supervisor.require_sandbox" => "Refuse to run where the workers cannot be locked in fully.",
-        "supervisor.models" => {
-            "Models of your own that `models pull` knows by name: an address, or a table with url, kind, bytes, sha256, \
-             licence, languages, smaller."
-        }
+        "supervisor.models" => MODELS_ABOUT,
         "supervisor.fallback" => {
             "Which smaller model stands in for one that does not fit: a name or a path, or false for none."
         }

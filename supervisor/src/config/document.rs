@@ -110,6 +110,17 @@ impl<'d> Document<'d> {
             DeValue::Table(_) => "a table".to_owned(),
             _ => self.text.get(entry.span.clone()).map_or_else(String::new, shortened),
         };
+        self.wrong_value_told(entry, name, value, allowed)
+    }
+
+    /// The same with the value in other words.
+    pub(super) fn wrong_value_told(
+        &self,
+        entry: &Entry<'_>,
+        name: String,
+        value: String,
+        allowed: &'static str,
+    ) -> ConfigError {
         ConfigError::Value { path: self.path.to_path_buf(), line: self.line(entry.offset), name, value, allowed }
     }
 

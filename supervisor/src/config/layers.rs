@@ -8,12 +8,13 @@ use super::document::{Document, Entry, Given, entries, quoted_key, shortened};
 use super::error::ConfigError;
 use super::file::{FOLDER, HOME};
 use super::kinds::{Setting, step};
+use super::models::{self, FIELDS, Mistake};
 use super::places::Places;
 use super::settings::{self, Slot, Visitor, walk};
 use super::similar::nearest;
 use super::source::{Ignored, Provenance, Source};
 use super::{Config, Device, Fallback};
-use crate::models::catalog::{Addition, Said, WrongAddition};
+use crate::models::catalog::Addition;
 
 const MEMORY: &str = "memory";
 const SUPERVISOR: &str = "supervisor";
@@ -164,56 +165,39 @@ impl Visitor for File<'_> {
         }
     }
 
-    fn models(&mut self, models: &mut Vec<Addition>) {
+    fn models(&mut self, additions: &mut Vec<Addition>) {
         let Some(found) = self.find(settings::MODELS) else { return };
         let toml::de::DeValue::Table(table) = found.value else {
             let allowed = "a section with a line for each model, such as mine = \"https://host/path/model.gguf\",";
             return self.refuse(&found, settings::MODELS.to_owned(), allowed);
         };
         for entry in entries(table) {
-            match self.model(&entry) {
+            let mistake = match models::read(&entry) {
                 Ok(model) => {
                     self.provenance.set_model(model.name().to_owned(), self.document.source(&entry));
-                    models.push(model);
+                    additions.push(model);
+                    continue;
                 }
-                Err(allowed) => {
-                    let name = shortened(&format!("{}.{}", settings::MODELS, quoted_key(entry.key)));
-                    self.refuse(&entry, name, allowed);
+                Err(mistake) => mistake,
+            };
+            let name = shortened(&format!("{}.{}", settings::MODELS, quoted_key(entry.key)));
+            match mistake {
+                // What stands before an @ may be a password.
+                Mistake::Model(allowed) if matches!(Given::from(entry.value), Given::Text(text) if text.contains('@')) =>
+                {
+                    let value = "an address with a name or a password in it".to_owned();
+                    self.mistakes.push((entry.offset, self.document.wrong_value_told(&entry, name, value, allowed)));
+                }
+                Mistake::Model(allowed) => self.refuse(&entry, name, allowed),
+                Mistake::Field(field, allowed) => self.refuse(&field, format!("{name}.{}", field.key), allowed),
+                Mistake::Unknown(field) => {
+                    let name = shortened(&format!("{name}.{}", quoted_key(field.key)));
+                    let meant = nearest(field.key, FIELDS);
+                    let unknown = self.document.unknown_key(&field, name, meant, FIELDS.to_vec());
+                    self.mistakes.push((field.offset, unknown));
                 }
             }
         }
-    }
-}
-
-impl File<'_> {
-    /// What stands before a model of the user's own: its address, or a table with that and more in it.
-    fn model(&self, entry: &Entry<'_>) -> Result<Addition, WrongAddition> {
-        let name = entry.key;
-        let table = match (Given::from(entry.value), entry.value) {
-            (Given::Text(address), _) => return Addition::new(name, address, Said::default()),
-            (_, toml::de::DeValue::Table(table)) => table,
-            _ => return Err("an address in quotes, or a table such as { url = \"https://…\", sha256 = \"…\" }"),
-        };
-        let (mut said, mut address) = (Said::default(), None);
-        for entry in entries(table) {
-            match (entry.key, Given::from(entry.value)) {
-                ("url", Given::Text(text)) => address = Some(text),
-                ("kind", Given::Text(text)) => {
-                    said.kind = Some(text.parse().map_err(|()| "a kind: \"speech\", \"summary\" or \"detector\"")?);
-                }
-                ("bytes", Given::Whole(whole)) => {
-                    said.bytes = Some(u64::try_from(whole).map_err(|_| "`bytes` as a whole number")?);
-                }
-                ("sha256", Given::Text(text)) => {
-                    said.sha256 = Some(text.parse().map_err(|_| "`sha256` as 64 hexadecimal digits")?);
-                }
-                ("licence", Given::Text(text)) => said.licence = Some(text.to_owned()),
-                ("languages", Given::Text(text)) => said.languages = Some(text.to_owned()),
-                ("smaller", Given::Text(text)) => said.smaller = Some(text.to_owned()),
-                _ => return Err("url, kind, bytes, sha256, licence, languages and smaller, in quotes but for bytes,"),
-            }
-        }
-        Addition::new(name, address.ok_or("a `url`")?, said)
     }
 }
 

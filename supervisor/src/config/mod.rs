@@ -34,6 +34,7 @@ mod fallback;
 mod file;
 mod kinds;
 mod layers;
+mod models;
 mod places;
 mod settings;
 mod shown;
@@ -52,6 +53,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::models::catalog::Addition;
+pub use about::MODELS_ABOUT;
 pub use document::LARGEST_TREE;
 pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use error::ConfigError;

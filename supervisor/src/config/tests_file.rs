@@ -5,8 +5,9 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::file::read;
-use super::tests::resolved;
+use super::tests::{from_file, refusal, resolved};
 use super::*;
+use crate::memory::Bytes;
 
 #[test]
 fn a_file_is_read_whole_and_one_that_is_not_there_is_none() {
@@ -166,4 +167,51 @@ proptest! {
             Err(error) => prop_assert!(false, "{}", error),
         }
     }
+}
+
+#[test]
+fn models_of_ones_own_are_read_with_all_that_is_said_of_them() {
+    let digest = "ab".repeat(32);
+    let text = format!(
+        "[supervisor.models]\nears = \"https://h.example/ears.bin\"\n\
+         \"notes-2.0\" = {{ url = \"https://h.example/n.gguf\", kind = \"summary\", bytes = 7000, sha256 = \"{digest}\", \
+         licence = \"MIT\", languages = \"de, en\", smaller = \"qwen3-0.6b\" }}\n"
+    );
+    let (config, provenance) = from_file(&text).expect("two models");
+    let names: Vec<&str> = config.supervisor.models.iter().map(Addition::name).collect();
+    assert_eq!(names, ["ears", "notes-2.0"]);
+    let notes = config.supervisor.models[1].entry();
+    assert_eq!((notes.bytes, notes.sha256.map(|digest| digest.to_string())), (Some(Bytes(7000)), Some(digest)));
+    assert_eq!((notes.licence.as_str(), notes.smaller.as_deref()), ("MIT", Some("qwen3-0.6b")));
+    let shown = shown(&config, &provenance);
+    let told: Vec<_> = shown.iter().filter(|shown| shown.section == "supervisor.models").collect();
+    assert_eq!(told.len(), 2);
+    assert!(matches!(&told[1].value, Some(Value::Table(fields)) if fields.len() == 7), "{told:?}");
+    assert!(told.iter().all(|shown| matches!(shown.source, Source::File { .. })), "{told:?}");
+}
+
+#[test]
+fn mistakes_in_ones_own_models_are_told_with_the_field_and_what_it_may_hold() {
+    for (line, told) in [
+        ("ears = 3", "supervisor.models.ears"),
+        ("ears = \"ears.bin\"", "an address such as"),
+        ("ears = \"https://h.example/ears.zip\"", "a kind"),
+        ("\"two words\" = \"https://h.example/ears.bin\"", "a name of letters"),
+        (
+            "ears = \"https://me:word@h.example/e.bin\"",
+            "an address with a name or a password in it; an address such as",
+        ),
+        ("ears = { kind = \"speech\" }", "a table with a `url` in it"),
+        ("ears = { url = \"https://h.example/e.bin\", kind = \"sound\" }", "supervisor.models.ears.kind"),
+        ("ears = { url = 3 }", "supervisor.models.ears.url"),
+        ("ears = { url = \"https://h.example/e.bin\", bytes = -1 }", "a whole number above 0"),
+        ("ears = { url = \"https://h.example/e.bin\", sha256 = \"abc\" }", "64 hexadecimal digits"),
+        ("ears = { url = \"https://h.example/e.bin\", sha265 = \"abc\" }", "did you mean sha256?"),
+        ("ears = { url = \"https://h.example/e.bin\", licence = \"a\\nb\" }", "one short line each"),
+    ] {
+        let told_of = refusal(from_file(&format!("[supervisor.models]\n{line}\n")));
+        assert!(told_of.starts_with("/conf/config.toml:2: ") && told_of.contains(told), "{told}\nnot in: {told_of}");
+    }
+    let told = refusal(from_file("[supervisor]\nmodels = \"https://h.example/e.bin\"\n"));
+    assert!(told.contains("a section with a line for each model"), "{told}");
 }

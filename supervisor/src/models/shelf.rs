@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use super::catalog::{Addition, Catalog, Entry, Found, Place};
 use super::header::ModelError;
-use super::store::Store;
+use super::store::{Store, bare};
 use super::{Model, choice, find_in_folder};
 use crate::config::Config;
 use crate::event::Phase;
@@ -89,10 +89,12 @@ impl Shelf {
 
     /// The largest that is here and that this machine can hold, under the name that people know it by.
     fn choose(&self, phase: Phase) -> Option<Model> {
-        let model = choice::installed(self.folder.as_deref()?, phase, self.language.as_deref(), self.thresholds)?;
+        let folder = self.folder.as_deref()?;
+        let model = choice::installed(folder, phase, self.language.as_deref(), self.thresholds)?;
         let catalog = self.catalog();
-        let file = model.path.file_name()?.to_str()?;
-        Some(match catalog.by_file(file) {
+        let known = model.path.file_name().and_then(|file| catalog.by_file(file.to_str()?));
+        let held = known.filter(|entry| held(folder, entry).is_some_and(|path| path == model.path));
+        Some(match held {
             Some(entry) => Model::named(&entry.name, &model.path),
             None => model,
         })
@@ -103,26 +105,33 @@ impl Shelf {
     /// # Errors
     /// See [`Self::seek`].
     pub fn find(&self, given: &Path) -> Result<Sought, ModelError> {
+        let as_path = || Ok(Sought::Here(Model::from_path(given)));
+        // A folder may have a model's name, a file of this name is the model.
+        let Some(name) = given.to_str().filter(|_| !given.is_file()) else { return as_path() };
         let catalog = self.catalog();
-        let is_name = |name: &&str| given.components().count() == 1 || is_of_a_hub(name, &catalog);
-        let Some(name) = given.to_str().filter(|_| !given.exists()).filter(is_name) else {
-            return Ok(Sought::Here(Model::from_path(given)));
-        };
-        let here = |path: PathBuf| Sought::Here(Model::named(name, path));
+        if given.components().count() != 1 && !is_of_a_hub(name, &catalog) {
+            return as_path();
+        }
+        let called = |known: &str, path: PathBuf| Model { requested: name.to_owned(), ..Model::named(known, path) };
         let in_folder = || find_in_folder(self.folder.as_deref()?, name).into_iter().next();
         match catalog.find(name) {
             Found::Entry(entry) => {
                 let file = self.folder.as_deref().and_then(|folder| held(folder, entry));
-                let kept_otherwise = || in_folder().filter(|_| !is_exact(entry));
-                Ok(file.or_else(kept_otherwise).map_or_else(|| Sought::Fetchable(Box::new(entry.clone())), here))
+                let is_another = |path: &PathBuf| path.file_name().is_some_and(|file| *file != *entry.file);
+                let may_stand_in = !is_exact(entry) && matches!(entry.place, Place::Repo(_));
+                let kept_otherwise = || in_folder().filter(|path| may_stand_in && is_another(path));
+                Ok(match file.or_else(kept_otherwise) {
+                    Some(path) => Sought::Here(called(&entry.name, path)),
+                    None => Sought::Fetchable(Box::new(entry.clone())),
+                })
             }
             Found::NoEngine { why, instead } => {
                 Err(ModelError::NoEngine { name: name.to_owned(), why: why.to_owned(), instead: instead.to_owned() })
             }
             Found::Unknown { similar } => match in_folder() {
-                Some(path) => Ok(here(path)),
+                Some(path) => Ok(Sought::Here(called(name, path))),
                 // A file that is not there, and nobody's name.
-                None if looks_like_a_file(given) => Ok(Sought::Here(Model::from_path(given))),
+                None if looks_like_a_file(given) => as_path(),
                 None => Err(ModelError::Unknown {
                     name: name.to_owned(),
                     similar: similar.into_iter().map(str::to_owned).collect(),
@@ -132,17 +141,18 @@ impl Shelf {
     }
 }
 
-/// The file of an entry, if it is here. A user's own entry may share its file's name with another model: then the pin
-/// tells which one came.
+/// The file of an entry, if it is here. Two models may have one file name; the pin tells which of them came.
 fn held(folder: &Path, entry: &Entry) -> Option<PathBuf> {
     let path = folder.join(&entry.file);
-    match &entry.place {
-        Place::Repo(_) => path.exists().then_some(path),
+    let pin = || Store::new(folder).find(&entry.file).and_then(|found| found.pin);
+    let is_it = |path: &PathBuf| match &entry.place {
+        // Whoever put it there without a word is believed.
+        Place::Repo(_) => pin().is_none_or(|pin| entry.sha256.is_none_or(|known| known == pin.sha256)),
         Place::Address(address) => {
-            let found = Store::new(folder).find(&entry.file)?;
-            found.pin.is_none_or(|pin| pin.source == *address || Some(pin.sha256) == entry.sha256).then_some(path)
+            path.is_file() && pin().is_some_and(|pin| pin.source == bare(address) || Some(pin.sha256) == entry.sha256)
         }
-    }
+    };
+    Some(path).filter(|path| path.is_file()).filter(is_it)
 }
 
 /// Whether the name tells how the weights are kept, so that the same model kept otherwise will not do.
@@ -159,4 +169,100 @@ fn is_of_a_hub(name: &str, catalog: &Catalog) -> bool {
 fn looks_like_a_file(given: &Path) -> bool {
     let ending = given.extension().and_then(|ending| ending.to_str());
     ending.is_some_and(|ending| ["bin", "gguf", "ggml"].iter().any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::catalog::Said;
+
+    /// A folder with these files in it, which are looked for and not looked into.
+    fn shelf(files: &[&str], additions: Vec<Addition>) -> (tempfile::TempDir, Shelf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        files.iter().for_each(|file| std::fs::write(folder.path().join(file), b"").expect("written"));
+        let shelf = Shelf { folder: Some(folder.path().to_path_buf()), additions, ..Shelf::default() };
+        (folder, shelf)
+    }
+
+    /// Name and file of what is here, the name of what can be had, or why it is nothing.
+    fn found(shelf: &Shelf, given: &str) -> String {
+        match shelf.find(Path::new(given)) {
+            Ok(Sought::Here(model)) => {
+                assert_eq!(model.requested, given);
+                let file = model.path.file_name().map(|file| file.to_string_lossy().into_owned());
+                format!("{} in {}", model.name, file.unwrap_or_default())
+            }
+            Ok(Sought::Fetchable(entry)) => format!("fetch {}", entry.name),
+            Ok(Sought::Nothing) => "nothing".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_name_is_looked_for_here_and_then_in_the_catalogue() {
+        let (_folder, shelf) = shelf(&["ggml-small.bin", "Qwen3-4B-Q5_K_M.gguf", "mine.gguf"], Vec::new());
+        for (given, expected) in [
+            ("whisper-small", "whisper-small in ggml-small.bin"),
+            ("small", "whisper-small in ggml-small.bin"),
+            ("ggml-small.bin", "whisper-small in ggml-small.bin"),
+            // The same model, kept otherwise; whoever asks for a way to keep it gets that one or none.
+            ("qwen3-4b", "qwen3-4b in Qwen3-4B-Q5_K_M.gguf"),
+            ("qwen3-4b-q8_0", "fetch qwen3-4b-q8_0"),
+            ("whisper-small-q5_1", "fetch whisper-small-q5_1"),
+            ("whisper-medium", "fetch whisper-medium"),
+            ("mine", "mine in mine.gguf"),
+        ] {
+            assert_eq!(found(&shelf, given), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_what_could() {
+        let (_folder, shelf) = shelf(&[], Vec::new());
+        for (given, told) in [
+            ("whisper-smal", "did you mean whisper-small"),
+            ("vosk-small", "take whisper-small instead"),
+            ("mlx-community/whisper-large-v3-turbo", "instead"),
+            ("quite-unheard-of", "models list --available"),
+        ] {
+            assert!(found(&shelf, given).contains(told), "{given}: {}", found(&shelf, given));
+        }
+        // A path is one, whether it leads anywhere or not.
+        for path in ["unheard-of.bin", "/models/ggml-small.bin", "./small", "some/where"] {
+            assert!(matches!(shelf.find(Path::new(path)), Ok(Sought::Here(_))), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_a_models_name_is_not_taken_for_the_model() {
+        let (folder, shelf) = shelf(&["ggml-small.bin"], Vec::new());
+        let named = folder.path().join("whisper-small");
+        std::fs::create_dir(&named).expect("a folder");
+        assert!(
+            matches!(shelf.find(&named), Ok(Sought::Here(model)) if model.path == named),
+            "by its path it is meant"
+        );
+        assert_eq!(found(&shelf, "whisper-small"), "whisper-small in ggml-small.bin");
+    }
+
+    #[test]
+    fn ones_own_model_is_not_another_of_the_same_file_name() {
+        let own = |name: &str, address: &str| Addition::new(name, address, Said::default()).expect("an entry");
+        let additions = vec![own("mine", "https://h.example/ggml-small.bin"), own("other", "https://h.example/o.bin")];
+        let (_folder, shelf) = shelf(&["ggml-small.bin"], additions);
+        // What lies there is no model that could be read, so nothing says that it is this one.
+        assert_eq!(found(&shelf, "mine"), "fetch mine");
+        assert_eq!(found(&shelf, "other"), "fetch other");
+        assert_eq!(found(&shelf, "whisper-small"), "whisper-small in ggml-small.bin");
+    }
+
+    #[test]
+    fn without_a_name_and_without_models_there_is_nothing() {
+        let (_folder, shelf) = shelf(&["ggml-small.bin"], Vec::new());
+        assert_eq!(shelf.seek(None, Phase::Stt).expect("no mistake"), Sought::Nothing, "an empty file is no model");
+        let error = shelf.model(None, Phase::Llm).expect_err("nothing to take").to_string();
+        assert!(error.contains("no summary model was named"), "{error}");
+        let error = shelf.model(Some(Path::new("whisper-tiny")), Phase::Stt).expect_err("it is not here").to_string();
+        assert!(error.contains("meetcap-supervisor models pull whisper-tiny"), "{error}");
+    }
 }

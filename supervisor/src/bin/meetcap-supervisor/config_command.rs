@@ -96,6 +96,9 @@ fn template() -> String {
             text.push_str(&line);
         }
     }
+    text.push_str("\n[supervisor.models]\n");
+    text.push_str(&remark(config::MODELS_ABOUT));
+    text.push_str("# minutes = \"https://host/path/minutes.gguf\"\n");
     text
 }
 

@@ -106,10 +106,16 @@ impl Catalog {
             let spelling = format!("whisper-{wanted}");
             self.entries.iter().find(|entry| plain(&entry.name) == spelling)
         };
+        // An owner's name before it says whose model it is, whatever the model is called.
+        let whole = name.trim().to_lowercase();
+        let owned =
+            |other: &&Elsewhere| other.begins.iter().any(|begin| begin.ends_with('/') && whole.starts_with(begin));
+        if let Some(Elsewhere { why, instead, .. }) = self.elsewhere.iter().find(owned) {
+            return Found::NoEngine { why, instead };
+        }
         if let Some(entry) = exact().or_else(|| self.by_file(name)).or_else(whisper) {
             return Found::Entry(entry);
         }
-        let whole = name.trim().to_lowercase();
         let begins = |begin: &String| whole.starts_with(begin.as_str()) || wanted.starts_with(begin.as_str());
         let is_elsewhere = |other: &&Elsewhere| other.begins.iter().any(begins);
         if let Some(Elsewhere { why, instead, .. }) = self.elsewhere.iter().find(is_elsewhere) {

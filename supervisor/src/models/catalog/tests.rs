@@ -135,6 +135,7 @@ fn models_of_other_engines_are_known_and_something_is_told_instead() {
         "vosk-model-en-us-0.22",
         "mlx-whisper-large-v3-turbo",
         "mlx-community/Qwen3-4B-4bit",
+        "mlx-community/whisper-large-v3-turbo",
         "parakeet-tdt-0.6b-v3",
         "faster-whisper-small",
     ] {

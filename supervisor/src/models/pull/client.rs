@@ -16,6 +16,7 @@ use ureq::{Agent, BodyReader, Proxy, ProxyProtocol};
 use super::answer::{Answer, Meaning, target};
 use super::error::PullError;
 use super::network::{Network, Origin, Secret};
+use crate::models::store::bare;
 
 const MOST_REDIRECTS: usize = 10;
 const CONNECT: Duration = Duration::from_secs(15);
@@ -228,19 +229,6 @@ impl Client {
     }
 }
 
-/// An address without what may be signed or secret in it.
-fn bare(address: &str) -> String {
-    let path = address.split(['?', '#']).next().unwrap_or_default();
-    match path.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let host = authority.rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://{host}{path}")
-        }
-        None => path.to_owned(),
-    }
-}
-
 fn is_about_certificates(error: &io::Error) -> bool {
     error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
 }
@@ -269,16 +257,4 @@ fn with_exceptions(proxy: &str, exceptions: Option<&str>) -> Option<Proxy> {
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_told_without_what_is_secret_in_it() {
-        assert_eq!(bare("https://cdn.example/a/b.bin?sig=secret#x"), "https://cdn.example/a/b.bin");
-        assert_eq!(bare("https://me:word@cdn.example/a"), "https://cdn.example/a");
-        assert_eq!(bare("nothing"), "nothing");
-    }
 }

@@ -44,7 +44,7 @@ use serde::Serialize;
 use super::catalog::{Entry, Kind};
 use super::digest::Digest;
 use super::free_space;
-use super::store::{Installed, Pin, Store, StoreError, hashed};
+use super::store::{Installed, Pin, Store, StoreError, bare, hashed};
 use crate::memory::Bytes;
 use crate::stop::Stop;
 use ask::{Found, ask};
@@ -189,7 +189,7 @@ fn here(wanted: &Wanted, store: &Store, stop: &Stop) -> Result<Option<Installed>
         (Some(pin), Some(expected)) => pin.sha256 == expected,
         // From where it would be fetched, from a mirror of that, or brought by a person.
         (Some(pin), None) => match network::Origin::of(&pin.source) {
-            Some(_) => answer::is_same_file(&pin.source, &wanted.address),
+            Some(_) => answer::is_same_file(&pin.source, &bare(&wanted.address)),
             None => wanted.bytes.is_none_or(|bytes| bytes == found.bytes),
         },
         (None, Some(expected)) => {
@@ -219,7 +219,7 @@ fn fetch(
 ) -> Result<Option<Arc<Errand>>, PullError> {
     let model = store.path(&wanted.file)?;
     let subject = Subject {
-        address: wanted.address.clone(),
+        address: bare(&wanted.address),
         total: found.total,
         digest: found.digest,
         etag: found.etag.clone().filter(|_| found.digest.is_none()),
@@ -351,7 +351,7 @@ fn check(
     Ok(Pin {
         revision: found.revision.clone(),
         licence: wanted.licence.clone(),
-        ..Pin::new(&wanted.name, &wanted.address, Bytes(found.total), digest, found.digest.is_some())
+        ..Pin::new(&wanted.name, bare(&wanted.address), Bytes(found.total), digest, found.digest.is_some())
     })
 }
 

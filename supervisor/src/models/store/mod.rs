@@ -45,6 +45,7 @@ pub use lock::Lock;
 use lock::Unlocked;
 use meetcap_protocol::WorkerKind;
 pub use pin::Pin;
+pub(super) use pin::bare;
 pub use verify::Verdict;
 #[cfg(feature = "pull")]
 pub(super) use verify::hashed;

@@ -85,7 +85,32 @@ impl Pin {
     }
 }
 
+/// An address without what may be signed or secret in it.
+pub(in crate::models) fn bare(address: &str) -> String {
+    let path = address.split(['?', '#']).next().unwrap_or_default();
+    match path.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{path}")
+        }
+        None => path.to_owned(),
+    }
+}
+
 /// `.ggml-small.bin.meetcap.json` beside `ggml-small.bin`.
 fn place(model: &Path) -> Option<PathBuf> {
     super::beside(model, ".meetcap.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_told_without_what_is_secret_in_it() {
+        assert_eq!(bare("https://cdn.example/a/b.bin?sig=secret#x"), "https://cdn.example/a/b.bin");
+        assert_eq!(bare("https://me:word@cdn.example/a"), "https://cdn.example/a");
+        assert_eq!(bare("nothing"), "nothing");
+    }
 }
