@@ -181,7 +181,7 @@ impl Client {
         let host = self.host(address);
         let unreachable = |cause: &str| Hitch::Unreachable { host: host.clone(), cause: cause.to_owned() };
         let again = |why: &str| Hitch::Again { why: format!("{host}: {why}"), wait: None };
-        let untrusted = |cause: String| Hitch::Failed(PullError::NoNetwork { host: host.clone(), cause });
+        let untrusted = |cause: String| Hitch::Failed(PullError::Untrusted { host: host.clone(), cause });
         match error {
             ureq::Error::HostNotFound => unreachable("its name is not known"),
             ureq::Error::ConnectionFailed => unreachable("it does not answer"),

@@ -21,6 +21,10 @@ pub enum PullError {
         "the proxy in {variable} cannot be used, and nothing is fetched past it; it has to be http://HOST:PORT or https://HOST:PORT"
     )]
     Proxy { variable: &'static str },
+    #[error(
+        "{host} is not believed to be itself: {cause}; are this machine's clock and certificates (ca-certificates, or a file that SSL_CERT_FILE names) right?"
+    )]
+    Untrusted { host: String, cause: String },
     #[error("no connection to {host}: {cause}; is there a network? HTTPS_PROXY names a proxy, HF_ENDPOINT a mirror")]
     NoNetwork { host: String, cause: String },
     #[error(

@@ -32,7 +32,7 @@ impl Control {
         format!(
             "Package: meetcap-supervisor\nVersion: {version}\nArchitecture: {architecture}\n\
              Maintainer: meetcap-supervisor maintainers <maintainers@meetcap-supervisor.invalid>\n\
-             Installed-Size: {installed_size}\nDepends: {depends}\nSection: sound\nPriority: optional\n{DESCRIPTION}\n"
+             Installed-Size: {installed_size}\nDepends: {depends}\nRecommends: ca-certificates\nSection: sound\nPriority: optional\n{DESCRIPTION}\n"
         )
     }
 }
@@ -176,7 +176,8 @@ mod tests {
         let members = ["debian-binary", "control.tar.none", "data.tar.none"];
         let at: Vec<usize> = members.iter().map(|name| text.find(name).expect("a member")).collect();
         assert!(at.is_sorted() && at.iter().all(|at| at % 2 == 0), "{at:?}");
-        assert!(text.contains("Depends: libc6\n") && text.contains("./usr/bin/a"));
+        // Without certificates no model can be fetched, and everything else works.
+        assert!(text.contains("Depends: libc6\nRecommends: ca-certificates\n") && text.contains("./usr/bin/a"));
         assert_eq!(package(&control, &tree, 9, &Plain), Ok(bytes));
     }
 }
