@@ -210,6 +210,22 @@ fn a_fetch_that_is_interrupted_goes_on_where_it_was() {
 }
 
 #[test]
+fn what_is_half_fetched_is_not_taken_for_a_model() {
+    let home = Home::with(BOTH, Duration::from_millis(40));
+    let mut session = home.command(&["models pull", SPEECH]).at_a_terminal();
+    session.waits_for("kB of ");
+    meetcap_tests::processes::signal(session.pid(), Signal::SIGINT);
+    assert_eq!(session.ends().0, Some(130));
+    assert!(home.models().contains(&".ears.bin.part".to_owned()), "{:?}", home.models());
+    // Its head is whole already, and its length that of the whole.
+    home.room.file("meetcap.toml", "[supervisor]\nmodels_dir = \"models\"\n");
+    let told = home.command(&["run", "meeting.wav", "--no-summary"]).run().expect_code(4);
+    let _ = told.says("a speech model is missing");
+    let doctor = home.command(&["doctor"]).run().expect_code(0).stdout;
+    assert!(doctor.contains("speech: none") && doctor.contains("none in "), "{doctor}");
+}
+
+#[test]
 fn models_are_taken_in_listed_checked_and_removed() {
     let home = Home::new("");
     let (speech, summary) = demo_models();

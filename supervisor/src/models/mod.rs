@@ -23,8 +23,11 @@ pub mod whisper;
 pub use space::free_space;
 use std::path::{Path, PathBuf};
 
-use meetcap_protocol::{FileIdentity, ModelFile, WorkerKind};
+use meetcap_protocol::{FileIdentity, ModelFile};
 use serde::Serialize;
+
+use catalog::Kind;
+use store::{Installed, Store};
 
 use crate::event::Phase;
 use crate::memory::Bytes;
@@ -84,22 +87,16 @@ pub struct Listed {
     pub bytes: Bytes,
 }
 
-/// Entries of a folder that are looked at.
-const MANY: usize = 1000;
-
-/// The models of a folder, by name; files that do not start as a model does are passed over.
+/// The models of a folder that a phase can load, by name.
 pub fn list_in_folder(folder: &Path) -> Vec<Listed> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MANY);
-    let mut models: Vec<Listed> = entries.filter_map(|entry| listed(entry.path())).collect();
-    models.sort_by(|one, other| one.path.cmp(&other.path));
-    models
-}
-
-fn listed(path: PathBuf) -> Option<Listed> {
-    let kinds = [WorkerKind::Stt, WorkerKind::Llm];
-    let phase = kinds.into_iter().find(|kind| header::check(&path, *kind).is_ok())?.into();
-    let bytes = Bytes(std::fs::metadata(&path).ok()?.len());
-    Some(Listed { name: Model::from_path(&path).name, path, phase, bytes })
+    let installed = Store::new(folder).installed().into_iter().filter(|model| model.kind != Kind::Detector);
+    let listed = |Installed { path, kind, bytes, .. }| Listed {
+        name: Model::from_path(&path).name,
+        phase: kind.phase(),
+        path,
+        bytes,
+    };
+    installed.map(listed).collect()
 }
 
 /// The files of a folder that hold the model known by this name, the most faithful first. A folder that cannot be

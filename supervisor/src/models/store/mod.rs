@@ -34,7 +34,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::catalog::{Catalog, Found, Kind};
-use super::header::{self, ModelError};
+use super::header::{ModelError, ModelFormat, identify};
 use super::shape::inspect;
 use super::vad::Detector;
 use crate::memory::Bytes;
@@ -43,7 +43,6 @@ pub use add::How;
 pub use error::StoreError;
 pub use lock::Lock;
 use lock::Unlocked;
-use meetcap_protocol::WorkerKind;
 pub use pin::Pin;
 pub(super) use pin::bare;
 pub use verify::Verdict;
@@ -245,9 +244,9 @@ pub fn kind_of(path: &Path) -> Result<Kind, ModelError> {
     if Detector::Silero(path.to_path_buf()).check().is_ok() {
         return Ok(Kind::Detector);
     }
-    let kind = match header::check(path, WorkerKind::Stt) {
-        Ok(()) => Kind::Speech,
-        Err(_) => header::check(path, WorkerKind::Llm).map(|()| Kind::Summary)?,
+    let kind = match identify(path)? {
+        ModelFormat::WhisperGgml => Kind::Speech,
+        ModelFormat::Gguf { .. } => Kind::Summary,
     };
     inspect(path)?;
     Ok(kind)
