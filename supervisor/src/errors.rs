@@ -65,10 +65,7 @@ pub struct AdmissionRefused {
 impl fmt::Display for AdmissionRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { phase, model, sum, waited, .. } = self;
-        let what = match phase {
-            Phase::Stt => "speech",
-            Phase::Llm => "summary",
-        };
+        let what = phase.purpose();
         write!(f, "refused: the {what} model {model} does not fit into memory")?;
         if let Some(sum) = sum {
             write!(f, ": it {sum}")?;
@@ -85,10 +82,7 @@ impl std::error::Error for AdmissionRefused {}
 impl AdmissionRefused {
     /// What would help, a sentence each.
     pub fn remedies(&self) -> Vec<String> {
-        let option = match self.phase {
-            Phase::Stt => "--stt",
-            Phase::Llm => "--llm",
-        };
+        let option = self.phase.option();
         let mut remedies = Vec::new();
         match (&self.would_fit, &self.smallest) {
             (Some(smaller), _) => remedies

@@ -41,6 +41,33 @@ impl From<WorkerKind> for Phase {
     }
 }
 
+impl From<Phase> for WorkerKind {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Stt => Self::Stt,
+            Phase::Llm => Self::Llm,
+        }
+    }
+}
+
+impl Phase {
+    /// What its model is for, in a sentence.
+    pub const fn purpose(self) -> &'static str {
+        match self {
+            Self::Stt => "speech",
+            Self::Llm => "summary",
+        }
+    }
+
+    /// The option of the command line that names its model.
+    pub const fn option(self) -> &'static str {
+        match self {
+            Self::Stt => "--stt",
+            Self::Llm => "--llm",
+        }
+    }
+}
+
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

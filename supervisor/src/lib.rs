@@ -45,6 +45,7 @@
 pub mod bench;
 pub mod blocking;
 mod bounded;
+pub mod clock;
 pub mod config;
 pub mod errors;
 pub mod event;

@@ -21,6 +21,8 @@ pub mod cgroup;
 pub mod deadline;
 #[cfg(unix)]
 pub mod demo;
+#[cfg(unix)]
+pub mod disk;
 pub mod fake;
 pub mod figures;
 pub mod frames;

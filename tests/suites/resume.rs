@@ -2,12 +2,11 @@
 //! does not; two runs do not work on one recording; a disk that takes no more is told and harms nothing.
 #![cfg(unix)]
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use meetcap_tests::bins;
 use meetcap_tests::case::{ALL, Case, JOURNAL, TRANSCRIPT};
+use meetcap_tests::disk::SmallDisk;
 use meetcap_tests::fake::window_text;
 use meetcap_tests::rng::Rng;
 use meetcap_tests::room::{Room, names};
@@ -350,30 +349,6 @@ fn the_signal_of_that_limit_kills_the_run_and_the_next_one_goes_on() {
     assert_eq!(sent.len() + before, 60 + 1, "all but the window in flight was kept");
     assert_eq!(case.room.text("talk.transcript.txt").lines().count(), 60);
     case.assert_nothing_half();
-}
-
-/// A small file system for one test.
-struct SmallDisk<'room> {
-    folder: &'room Path,
-}
-
-impl<'room> SmallDisk<'room> {
-    /// `None`, loudly, where mounting is not allowed.
-    fn mount(folder: &'room Path, kib: u32) -> Option<Self> {
-        let options = format!("size={kib}k,mode=700");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder).output();
-        if mount.is_ok_and(|mount| mount.status.success()) {
-            return Some(Self { folder });
-        }
-        eprintln!("SKIPPED: a tmpfs cannot be mounted here; a full disk was not tested");
-        None
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.folder).status();
-    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub enum ModelError {
     NoFolder,
     #[error("model `{name}` cannot be run here: {why}; take {instead} instead")]
     NoEngine { name: String, why: String, instead: String },
-    #[error("no {} model was named and none is here; name one, or fetch one with: meetcap-supervisor models pull NAME (`meetcap-supervisor models list --available` has names)", kind_of(*phase))]
+    #[error("no {} model was named and none is here; name one, or fetch one with: meetcap-supervisor models pull NAME (`meetcap-supervisor models list --available` has names)", phase.purpose())]
     NotNamed { phase: Phase },
 }
 
@@ -44,14 +44,6 @@ fn meant(similar: &[String]) -> String {
     match similar {
         [] => "; `meetcap-supervisor models list --available` has names".to_owned(),
         names => format!("; did you mean {}?", names.join(" or ")),
-    }
-}
-
-/// What a phase's model is for.
-const fn kind_of(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Stt => "speech",
-        Phase::Llm => "summary",
     }
 }
 

@@ -47,6 +47,20 @@ pub enum Sought {
     Nothing,
 }
 
+impl Sought {
+    /// The model, where nothing is fetched.
+    ///
+    /// # Errors
+    /// It is not here, or none was named and none is.
+    pub fn here(self, phase: Phase) -> Result<Model, ModelError> {
+        match self {
+            Self::Here(model) => Ok(model),
+            Self::Fetchable(entry) => Err(ModelError::NotHere { name: entry.name }),
+            Self::Nothing => Err(ModelError::NotNamed { phase }),
+        }
+    }
+}
+
 impl Shelf {
     /// What is configured.
     pub fn of(config: &Config) -> Self {
@@ -80,11 +94,7 @@ impl Shelf {
     /// # Errors
     /// See [`Self::seek`]; also that it is not here, or that none is.
     pub fn model(&self, given: Option<&Path>, phase: Phase) -> Result<Model, ModelError> {
-        match self.seek(given, phase)? {
-            Sought::Here(model) => Ok(model),
-            Sought::Fetchable(entry) => Err(ModelError::NotHere { name: entry.name }),
-            Sought::Nothing => Err(ModelError::NotNamed { phase }),
-        }
+        self.seek(given, phase)?.here(phase)
     }
 
     /// The largest that is here and that this machine can hold, under the name that people know it by.
@@ -114,29 +124,23 @@ impl Shelf {
         }
         let called = |known: &str, path: PathBuf| Model { requested: name.to_owned(), ..Model::named(known, path) };
         let in_folder = || find_in_folder(self.folder.as_deref()?, name).into_iter().next();
+        let fetchable = |entry: &Entry| Sought::Fetchable(Box::new(entry.clone()));
         match catalog.find(name) {
             Found::Entry(entry) => {
                 let file = self.folder.as_deref().and_then(|folder| held(folder, entry));
                 let is_another = |path: &PathBuf| path.file_name().is_some_and(|file| *file != *entry.file);
                 let may_stand_in = !is_exact(entry) && matches!(entry.place, Place::Repo(_));
                 let kept_otherwise = || in_folder().filter(|path| may_stand_in && is_another(path));
-                Ok(match file.or_else(kept_otherwise) {
-                    Some(path) => Sought::Here(called(&entry.name, path)),
-                    None => Sought::Fetchable(Box::new(entry.clone())),
-                })
+                let here = file.or_else(kept_otherwise).map(|path| Sought::Here(called(&entry.name, path)));
+                Ok(here.unwrap_or_else(|| fetchable(entry)))
             }
-            Found::NoEngine { why, instead } => {
-                Err(ModelError::NoEngine { name: name.to_owned(), why: why.to_owned(), instead: instead.to_owned() })
-            }
-            Found::Unknown { similar } => match in_folder() {
+            unknown @ Found::Unknown { .. } => match in_folder() {
                 Some(path) => Ok(Sought::Here(called(name, path))),
                 // A file that is not there, and nobody's name.
                 None if looks_like_a_file(given) => as_path(),
-                None => Err(ModelError::Unknown {
-                    name: name.to_owned(),
-                    similar: similar.into_iter().map(str::to_owned).collect(),
-                }),
+                None => unknown.entry(name).map(fetchable),
             },
+            elsewhere @ Found::NoEngine { .. } => elsewhere.entry(name).map(fetchable),
         }
     }
 }

@@ -5,25 +5,26 @@ use std::path::Path;
 
 use crate::memory::Bytes;
 
-/// Free bytes for this user in the file system of a folder that is there.
+/// Free bytes for this user in the file system of a folder, or of the nearest above it that is there: in which it will be
+/// made.
 ///
 /// # Errors
 /// The system does not tell.
-#[cfg(unix)]
 pub fn free_space(folder: &Path) -> io::Result<Bytes> {
+    told_of(folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder))
+}
+
+#[cfg(unix)]
+fn told_of(folder: &Path) -> io::Result<Bytes> {
     let told = nix::sys::statvfs::statvfs(folder)?;
     // Their widths differ between systems.
     #[expect(clippy::useless_conversion, reason = "u32 on some systems")]
     Ok(Bytes(u64::from(told.blocks_available()).saturating_mul(u64::from(told.fragment_size()))))
 }
 
-/// Free bytes for this user in the file system of a folder that is there.
-///
-/// # Errors
-/// The system does not tell.
 #[cfg(windows)]
 #[expect(unsafe_code, reason = "the standard library does not tell free space")]
-pub fn free_space(folder: &Path) -> io::Result<Bytes> {
+fn told_of(folder: &Path) -> io::Result<Bytes> {
     use std::os::windows::ffi::OsStrExt;
 
     use windows_sys::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;

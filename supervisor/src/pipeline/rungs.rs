@@ -227,12 +227,8 @@ pub(super) fn of(
     wish: Wish,
     candidates_of: impl Fn(Model) -> Result<Vec<Candidate>, JobError>,
 ) -> Result<Rungs, JobError> {
-    let kind = match phase {
-        Phase::Stt => WorkerKind::Stt,
-        Phase::Llm => WorkerKind::Llm,
-    };
     let mut candidates = Vec::new();
-    for (rung, model) in models(requested, policy, kind).into_iter().enumerate() {
+    for (rung, model) in models(requested, policy, phase.into()).into_iter().enumerate() {
         match candidates_of(model) {
             Ok(found) => candidates.extend(found),
             Err(error) if rung == 0 => return Err(error),

@@ -45,6 +45,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) use promise::turn;
 
+use crate::clock::seconds_since_1970;
 use crate::event::Phase;
 use crate::input::absolute;
 use crate::memory::{MemoryReading, read_strange_tree};
@@ -84,7 +85,7 @@ impl Registration {
             return Self { announced: None };
         };
         let subject = absolute(subject);
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let started = seconds_since_1970();
         let entry = Entry::new(identity, subject.to_string_lossy().into_owned(), started);
         let name = FileName { pid: entry.pid(), number: NUMBER.fetch_add(1, Ordering::Relaxed) };
         for folder in folders {

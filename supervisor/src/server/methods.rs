@@ -171,10 +171,13 @@ impl Desk {
 
     /// The model asked for, else the configured one.
     fn model(&self, given: Option<&Path>, configured: Option<&Path>, phase: Phase) -> Result<Model, RpcError> {
-        let given = given.or(configured);
+        Ok(self.seek(given.or(configured), phase)?.here(phase).map_err(JobError::from)?)
+    }
+
+    fn seek(&self, given: Option<&Path>, phase: Phase) -> Result<Sought, RpcError> {
         match &self.settings.bundled {
-            Some(bundled) if given == Some(Path::new(DEMO)) => Ok(bundled(phase)?),
-            _ => Ok(self.settings.shelf.model(given, phase).map_err(JobError::from)?),
+            Some(bundled) if given == Some(Path::new(DEMO)) => Ok(Sought::Here(bundled(phase)?)),
+            _ => Ok(self.settings.shelf.seek(given, phase).map_err(JobError::from)?),
         }
     }
 
@@ -195,10 +198,7 @@ impl Desk {
 
     fn estimate(&self, asked: &EstimateModel) -> Result<Value, RpcError> {
         let phase = asked.phase.unwrap_or(Phase::Stt);
-        let sought = match &self.settings.bundled {
-            Some(bundled) if asked.model == Path::new(DEMO) => Sought::Here(bundled(phase)?),
-            _ => self.settings.shelf.find(&asked.model).map_err(JobError::from)?,
-        };
+        let sought = self.seek(Some(&asked.model), phase)?;
         give(planning::of(&sought, asked.ctx, self.supervisor.memory(), &read_system())?)
     }
 }

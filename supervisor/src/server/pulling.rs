@@ -15,7 +15,6 @@ use super::params::{Pull, PulledModel};
 use super::rpc::{ModelsProgress, Request, RpcError, answer};
 use crate::errors::{Advice, ErrorClass, JobError};
 use crate::exit_code::ExitCode;
-use crate::models::catalog::{Entry, Found};
 use crate::models::header::ModelError;
 use crate::models::pull::{Progress, PullError, Pulled, Wanted, pull};
 use crate::models::store::{Installed, Store, StoreError};
@@ -62,7 +61,7 @@ async fn carry_out(
     stop: Stop,
 ) -> Result<Value, RpcError> {
     let Pull { name } = take(Value::Object(request.params))?;
-    let entry = entry(settings, &name)?;
+    let entry = settings.shelf.catalog().find(&name).entry(&name).map_err(JobError::from)?.clone();
     let folder = settings.shelf.folder.clone();
     let folder = folder.ok_or_else(|| JobError::from(ModelError::NoFolder))?;
     let (network, called) = (settings.network.clone(), entry.name.clone());
@@ -86,18 +85,4 @@ async fn carry_out(
     let Installed { path, bytes, pin, .. } = model;
     let sha256 = pin.map(|pin| pin.sha256.to_string());
     give(PulledModel { name: called, path, bytes, sha256, was_here })
-}
-
-fn entry(settings: &Settings, name: &str) -> Result<Entry, RpcError> {
-    let catalog = settings.shelf.catalog();
-    let error = match catalog.find(name) {
-        Found::Entry(entry) => return Ok(entry.clone()),
-        Found::NoEngine { why, instead } => {
-            ModelError::NoEngine { name: name.to_owned(), why: why.to_owned(), instead: instead.to_owned() }
-        }
-        Found::Unknown { similar } => {
-            ModelError::Unknown { name: name.to_owned(), similar: similar.into_iter().map(str::to_owned).collect() }
-        }
-    };
-    Err(JobError::from(error).into())
 }

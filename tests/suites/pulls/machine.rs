@@ -1,8 +1,6 @@
 //! This machine's part: its network, disk and memory, other fetches, and the end of the program.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +9,7 @@ use meetcap_supervisor::Stop;
 use meetcap_supervisor::models::pull::{Network, PullError, pull};
 use meetcap_supervisor::models::store::StoreError;
 use meetcap_tests::deadline::within;
+use meetcap_tests::disk::SmallDisk;
 use meetcap_tests::hub::{Act, Hub};
 use meetcap_tests::processes::{memory_kib, signal};
 use meetcap_tests::rng::Rng;
@@ -140,41 +139,18 @@ fn a_second_fetch_of_the_same_file_is_told_who_is_at_it() {
     });
 }
 
-/// A small file system for one test.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// `None`, loudly, where mounting is not allowed.
-    fn mount(folder: PathBuf, kib: u32) -> Option<Self> {
-        fs::create_dir(&folder).expect("a folder");
-        let options = format!("size={kib}k,mode=700");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&folder).output();
-        if mount.is_ok_and(|mount| mount.status.success()) {
-            return Some(Self(folder));
-        }
-        eprintln!("SKIPPED: a tmpfs cannot be mounted here; a full disk was not tested");
-        None
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_is_told_before_anything_comes_and_while_it_does() {
     within(LIMIT, || {
         let stage = Stage::new();
-        let Some(_disk) = SmallDisk::mount(stage.room.path("models"), 1024) else { return };
+        let Some(_disk) = SmallDisk::mount(&stage.models(), 1024) else { return };
         let error = stage.assert_fails("the disk has not enough room");
         assert!(matches!(error, PullError::DiskFull { .. }), "{error:?}");
         assert!(stage.hub.served() <= 1, "nothing was fetched");
 
         let stage = Stage::new();
         let room = 20 << 10;
-        let Some(_disk) = SmallDisk::mount(stage.room.path("models"), room + 5 * 1024) else { return };
+        let Some(_disk) = SmallDisk::mount(&stage.models(), room + 5 * 1024) else { return };
         stage.hub.always(Act::Trickle(Duration::from_micros(200)));
         let ballast = stage.room.path("models").join("ballast");
         let mut is_full = false;

@@ -101,6 +101,13 @@ impl Stage {
         self.room.supervisor().args(["models", "pull", "ears", "--config", "meetcap.toml"])
     }
 
+    /// The folder of models, made.
+    pub(crate) fn models(&self) -> PathBuf {
+        let folder = self.room.path("models");
+        fs::create_dir(&folder).expect("a folder");
+        folder
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.room.path("models").join(FILE)
     }

@@ -3,13 +3,13 @@
 //! has them among the temporary files for as long as the program runs.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use etcetera::BaseStrategy;
+use meetcap_supervisor::models::digest::Digest;
 use meetcap_supervisor::{ExitCode, Model};
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::Refusal;
@@ -137,14 +137,5 @@ fn write(file: &Bundled, folder: &Path, path: &Path) -> io::Result<()> {
 }
 
 fn hash_of(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = [0; 16 * 1024];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            n => hasher.update(&buffer[..n]),
-        }
-    }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Digest::of(File::open(path)?, |_| Ok(())).map(|digest| digest.to_string())
 }

@@ -109,22 +109,8 @@ pub(crate) async fn settle(
 /// Whoever named none is told which one it is.
 fn tell((phase, wanted): (Phase, &Wanted)) {
     if let (Sought::Here(model), false) = (&wanted.sought, wanted.is_named) {
-        let (what, option) = (purpose(phase), option(phase));
+        let (what, option) = (phase.purpose(), phase.option());
         say!("{what} model: {}, the largest here that fits this machine; {option} names another", model.name);
-    }
-}
-
-const fn purpose(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Stt => "speech",
-        Phase::Llm => "summary",
-    }
-}
-
-const fn option(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Stt => "--stt",
-        Phase::Llm => "--llm",
     }
 }
 
@@ -191,8 +177,8 @@ fn refusal(wants: &Wants, command: &str) -> Refusal {
             Sought::Here(_) => {}
             Sought::Fetchable(entry) => lacking.push(entry.name.clone()),
             Sought::Nothing => {
-                lacking.push(format!("a {} model", purpose(phase)));
-                options.push(option(phase));
+                lacking.push(format!("a {} model", phase.purpose()));
+                options.push(phase.option());
             }
         }
     }
@@ -238,7 +224,7 @@ fn show(missing: &[&Entry], wants: &Wants, machine: Machine, folder: &Path) {
         say!("{line}");
     }
     say!("");
-    let free = free_space(folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder));
+    let free = free_space(folder);
     let free = free.map_or_else(|_| String::new(), |free| format!(" ({} free)", sizes::of_file(free)));
     let total = missing.iter().map(|entry| entry.bytes).sum::<Option<_>>();
     let total = total.map_or_else(String::new, |total| format!("{} ", sizes::of_file(total)));

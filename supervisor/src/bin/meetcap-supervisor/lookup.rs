@@ -30,7 +30,7 @@ pub(crate) fn seek(shelf: &Shelf, given: Option<&Path>, phase: Phase) -> Result<
 
 /// The model that is named, where nothing is fetched.
 pub(crate) fn model(shelf: &Shelf, named: &Path, phase: Phase) -> Result<Model, Refusal> {
-    if named == Path::new(DEMO) { bundled(phase) } else { Ok(shelf.model(Some(named), phase)?) }
+    Ok(seek(shelf, Some(named), phase)?.here(phase)?)
 }
 
 #[cfg(feature = "demo")]

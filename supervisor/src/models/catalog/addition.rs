@@ -78,11 +78,6 @@ impl Addition {
     pub(crate) fn said(&self) -> Vec<(&'static str, Value)> {
         let text = |text: &str| Value::Text(text.to_owned());
         let entry = &self.0;
-        let kind = match entry.kind {
-            Kind::Speech => "speech",
-            Kind::Summary => "summary",
-            Kind::Detector => "detector",
-        };
         let languages = match &entry.languages {
             Languages::Unknown => None,
             Languages::Named(codes) => Some(codes.clone()),
@@ -98,7 +93,7 @@ impl Addition {
             ("languages", languages.map(Value::Text)),
             ("smaller", entry.smaller.as_deref().map(text)),
         ];
-        let always = [("url", text(self.address())), ("kind", text(kind))];
+        let always = [("url", text(self.address())), ("kind", text(entry.kind.word()))];
         always.into_iter().chain(maybe.into_iter().filter_map(|(key, value)| Some((key, value?)))).collect()
     }
 

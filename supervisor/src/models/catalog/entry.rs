@@ -21,6 +21,17 @@ pub enum Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 3] = [Self::Speech, Self::Summary, Self::Detector];
+
+    /// In files, tables and JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Speech => "speech",
+            Self::Summary => "summary",
+            Self::Detector => "detector",
+        }
+    }
+
     /// The phase that loads it; a detector is loaded beside a speech model.
     pub const fn phase(self) -> Phase {
         match self {
@@ -32,8 +43,7 @@ impl Kind {
     /// As people read it in a list.
     pub const fn purpose(self) -> &'static str {
         match self {
-            Self::Speech => "speech",
-            Self::Summary => "summary",
+            Self::Speech | Self::Summary => self.word(),
             Self::Detector => "tells speech from silence",
         }
     }
@@ -53,12 +63,7 @@ impl FromStr for Kind {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "speech" => Ok(Self::Speech),
-            "summary" => Ok(Self::Summary),
-            "detector" => Ok(Self::Detector),
-            _ => Err(()),
-        }
+        Self::ALL.into_iter().find(|kind| kind.word() == text).ok_or(())
     }
 }
 

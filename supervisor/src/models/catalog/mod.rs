@@ -25,6 +25,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+use super::header::ModelError;
 use super::named;
 use crate::config::similar;
 pub use addition::{Addition, Said, WrongAddition};
@@ -62,6 +63,25 @@ pub enum Found<'c> {
     Unknown {
         similar: Vec<&'c str>,
     },
+}
+
+impl<'c> Found<'c> {
+    /// The entry, or why there is none for this name.
+    ///
+    /// # Errors
+    /// A name that nobody knows, or of a model that no engine here can run.
+    pub fn entry(self, name: &str) -> Result<&'c Entry, ModelError> {
+        let name = name.to_owned();
+        match self {
+            Self::Entry(entry) => Ok(entry),
+            Self::NoEngine { why, instead } => {
+                Err(ModelError::NoEngine { name, why: why.to_owned(), instead: instead.to_owned() })
+            }
+            Self::Unknown { similar } => {
+                Err(ModelError::Unknown { name, similar: similar.into_iter().map(str::to_owned).collect() })
+            }
+        }
+    }
 }
 
 impl Catalog {
@@ -128,21 +148,6 @@ impl Catalog {
             return Found::Entry(entry);
         }
         Found::Unknown { similar: self.similar(&wanted) }
-    }
-
-    /// The entries that stand in for one, each for the one before it.
-    pub fn ladder<'c>(&'c self, name: &str) -> Vec<&'c Entry> {
-        let mut ladder: Vec<&Entry> = Vec::new();
-        let start = self.named(name);
-        let mut next = self.named(name).and_then(|entry| entry.smaller.as_deref());
-        while let Some(entry) = next.and_then(|name| self.named(name)) {
-            if ladder.contains(&entry) || start == Some(entry) {
-                break;
-            }
-            ladder.push(entry);
-            next = entry.smaller.as_deref();
-        }
-        ladder
     }
 
     fn similar(&self, wanted: &str) -> Vec<&str> {

@@ -8,7 +8,7 @@ use super::answer::{Answer, Meaning, Range};
 use super::client::{Client, Content, Hitch};
 use super::crew::patience;
 use super::error::PullError;
-use super::network::{self, Network};
+use super::network::Network;
 use super::{Doing, LOOK, Progress, Wanted};
 use crate::models::digest::Digest;
 use crate::stop::Stop;
@@ -16,7 +16,6 @@ use crate::stop::Stop;
 /// What the server says of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
-    pub(super) host: String,
     pub(super) total: u64,
     pub(super) has_ranges: bool,
     /// What it has to be: as the catalogue says, else as the hub says.
@@ -84,7 +83,7 @@ fn first_byte(
 }
 
 fn found(wanted: &Wanted, (meaning, answer): &(Meaning, Answer)) -> Result<Found, PullError> {
-    let (name, host) = (wanted.name.clone(), host(&wanted.address));
+    let (name, host) = (wanted.name.clone(), wanted.host().to_owned());
     let (total, has_ranges) = match meaning {
         Meaning::Part(Range { total, .. }) => (*total, true),
         _ => {
@@ -104,7 +103,6 @@ fn found(wanted: &Wanted, (meaning, answer): &(Meaning, Answer)) -> Result<Found
     let digest = wanted.sha256.or(answer.linked_digest());
     let etag = answer.strong_etag().map(str::to_owned);
     Ok(Found {
-        host,
         total,
         // Without either nothing would tell that two parts are of two files.
         has_ranges: has_ranges && (digest.is_some() || etag.is_some()),
@@ -112,9 +110,4 @@ fn found(wanted: &Wanted, (meaning, answer): &(Meaning, Answer)) -> Result<Found
         etag,
         revision: answer.commit.clone().filter(|commit| commit.len() <= 64),
     })
-}
-
-/// The host in an address, for people.
-fn host(address: &str) -> String {
-    network::Origin::of(address).map_or_else(|| address.to_owned(), |origin| origin.authority.to_owned())
 }

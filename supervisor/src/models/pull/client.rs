@@ -7,7 +7,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ureq::config::AutoHeaderValue;
 use ureq::tls::{RootCerts, TlsConfig};
@@ -16,6 +16,7 @@ use ureq::{Agent, BodyReader, Proxy, ProxyProtocol};
 use super::answer::{Answer, Meaning, target};
 use super::error::PullError;
 use super::network::{Network, Origin, Secret};
+use crate::clock::seconds_since_1970;
 use crate::models::store::bare;
 
 const MOST_REDIRECTS: usize = 10;
@@ -108,7 +109,7 @@ impl Client {
                 commit: linked.commit.or(answer.commit.clone()),
                 ..answer
             };
-            match answer.meaning(range, now()) {
+            match answer.meaning(range, seconds_since_1970()) {
                 Meaning::Redirect(location) => {
                     let next = target(&address, &location).ok_or_else(|| self.insecure(&location))?;
                     let is_downgrade = Origin::of(&address).is_some_and(Origin::is_encrypted)
@@ -253,8 +254,4 @@ fn with_exceptions(proxy: &str, exceptions: Option<&str>) -> Option<Proxy> {
         .fold(built, ureq::ProxyBuilder::no_proxy)
         .build()
         .ok()
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -100,7 +100,7 @@ impl Wanted {
 
     /// Who is asked for it first.
     pub fn host(&self) -> &str {
-        network::Origin::of(&self.address).map_or(&self.address, |origin| origin.authority)
+        network::host(&self.address)
     }
 }
 
@@ -225,7 +225,7 @@ fn fetch(
         etag: found.etag.clone().filter(|_| found.digest.is_none()),
     };
     let disk = |source| PullError::Disk { path: model.clone(), source };
-    let (part, mut done, _) = Part::open(&model, subject).map_err(disk)?;
+    let (part, mut done) = Part::open(&model, subject).map_err(disk)?;
     if !found.has_ranges {
         done = spans::Spans::default();
     }

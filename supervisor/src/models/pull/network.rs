@@ -104,7 +104,7 @@ impl Network {
 
     /// The hub's host, for people.
     pub fn host(&self) -> &str {
-        Origin::of(&self.endpoint).map_or(&self.endpoint, |origin| origin.authority)
+        host(&self.endpoint)
     }
 
     /// Whether the token may go with a request to this address: only to the hub itself, and only where nobody reads it
@@ -115,6 +115,11 @@ impl Network {
         let is_read = !origin.is_encrypted() && self.http_proxy.is_some();
         hub == origin && origin.is_private() && !is_read
     }
+}
+
+/// Host and port in an address, for people.
+pub(super) fn host(address: &str) -> &str {
+    Origin::of(address).map_or(address, |origin| origin.authority)
 }
 
 /// Scheme, host and port of an address.

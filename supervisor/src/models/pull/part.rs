@@ -49,13 +49,12 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Opens what is there of the subject, or begins. Tells which bytes are there, and whether something else was.
-    pub(super) fn open(model: &Path, subject: Subject) -> io::Result<(Self, Spans, bool)> {
+    /// Opens what is there of the subject, or begins. Tells which bytes are there.
+    pub(super) fn open(model: &Path, subject: Subject) -> io::Result<(Self, Spans)> {
         let place = |ending| beside(model, ending).ok_or(ErrorKind::InvalidInput);
         let (path, account) = (place(".part")?, place(".part.json")?);
         let earlier = read(&account);
         let is_same = earlier.as_ref().is_some_and(|earlier| earlier.subject == subject);
-        let other = earlier.is_some() && !is_same;
         let mut done = earlier.filter(|_| is_same).map(|earlier| earlier.done).unwrap_or_default();
         if !is_same {
             remove(&account)?;
@@ -67,7 +66,7 @@ impl Part {
             done = Spans::default();
         }
         file.set_len(subject.total)?;
-        Ok((Self { path, account, file, is_lost: AtomicBool::new(false), subject }, done, other))
+        Ok((Self { path, account, file, is_lost: AtomicBool::new(false), subject }, done))
     }
 
     /// Writes down what is there, after having made it durable.

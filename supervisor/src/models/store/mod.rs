@@ -29,7 +29,6 @@ mod verify;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use serde::Serialize;
 
@@ -37,6 +36,7 @@ use super::catalog::{Catalog, Found, Kind};
 use super::header::{ModelError, ModelFormat, identify};
 use super::shape::inspect;
 use super::vad::Detector;
+use crate::clock::seconds_since_1970;
 use crate::memory::Bytes;
 use crate::output::sync_folder;
 pub use add::How;
@@ -232,7 +232,7 @@ impl Store {
 /// Remembers that a run had the model in this file loaded. Only where a pin lies beside it; a help and no more.
 pub fn used(model: &Path) {
     if let Some(pin) = Pin::of(model) {
-        let _ = Pin { last_used: Some(now()), ..pin }.keep(model);
+        let _ = Pin { last_used: Some(seconds_since_1970()), ..pin }.keep(model);
     }
 }
 
@@ -256,9 +256,4 @@ pub fn kind_of(path: &Path) -> Result<Kind, ModelError> {
 pub(super) fn beside(model: &Path, ending: &str) -> Option<PathBuf> {
     let name = model.file_name()?.to_str()?;
     Some(model.with_file_name(format!(".{name}{ending}")))
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use meetcap_protocol::file;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::seconds_since_1970;
 use crate::memory::Bytes;
 use crate::models::digest::Digest;
 use crate::output::commit;
@@ -58,7 +59,7 @@ impl Pin {
             sha256,
             vouched,
             licence: None,
-            arrived: super::now(),
+            arrived: seconds_since_1970(),
             last_used: None,
         }
     }

@@ -10,6 +10,7 @@ mod workers;
 use std::path::{Path, PathBuf};
 
 use meetcap_supervisor::config::{Config, Loaded};
+use meetcap_supervisor::event::Phase;
 use meetcap_supervisor::memory::gate::room;
 use meetcap_supervisor::memory::{Bytes, MemoryPolicy, SystemReading, read_gpus, read_system};
 use meetcap_supervisor::models::free_space;
@@ -101,7 +102,8 @@ fn examine(config: &Config, file: Option<&Path>, programs: &WorkerPrograms) -> F
 }
 
 fn judge(models: &Models, problems: &mut Vec<String>, advice: &mut Vec<String>) {
-    for (what, option, model) in [("speech", "--stt", &models.speech), ("summary", "--llm", &models.summary)] {
+    for (phase, model) in [(Phase::Stt, &models.speech), (Phase::Llm, &models.summary)] {
+        let (what, option) = (phase.purpose(), phase.option());
         match (&model.model, &model.problem, model.fits_now) {
             (Some(_), Some(problem), _) if model.is_configured => {
                 problems.push(format!("the configured {what} model cannot be used: {problem}"));
@@ -121,9 +123,7 @@ fn disks(config: &Config, problems: &mut Vec<String>) -> Vec<Place> {
     let sockets = Some(("sockets", std::env::temp_dir()));
     let places: Vec<(&'static str, PathBuf)> = models.into_iter().chain(cache).chain(sockets).collect();
     let place = |(what, folder): (&'static str, PathBuf)| {
-        // What is not there yet will be made in the nearest folder that is.
-        let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(&folder);
-        let free_bytes = free_space(there).ok();
+        let free_bytes = free_space(&folder).ok();
         if free_bytes.is_some_and(|free| free < LEAST_FREE) {
             let folder = folder.display();
             problems.push(format!("the disk is full where {what} are kept ({folder}); remove something there"));

@@ -10,7 +10,7 @@ use meetcap_supervisor::models::choice::USUAL_CONTEXT;
 use meetcap_supervisor::models::offer::{Machine, offer};
 use meetcap_supervisor::models::shelf::Shelf;
 use meetcap_supervisor::models::{header, list_in_folder};
-use meetcap_supervisor::{Model, WorkerKind, default_threads, planning};
+use meetcap_supervisor::{Model, default_threads, planning};
 use serde::Serialize;
 
 use super::super::lookup::DEMO;
@@ -89,11 +89,7 @@ fn lacking(
 }
 
 fn used(model: &Model, phase: Phase, policy: &MemoryPolicy, system: &SystemReading) -> Use {
-    let kind = match phase {
-        Phase::Stt => WorkerKind::Stt,
-        Phase::Llm => WorkerKind::Llm,
-    };
-    let checked = header::check(&model.path, kind).map_err(|error| error.to_string());
+    let checked = header::check(&model.path, phase.into()).map_err(|error| error.to_string());
     let context = (phase == Phase::Llm).then_some(USUAL_CONTEXT);
     let estimate =
         checked.and_then(|()| planning::estimate(model, context, policy, system).map_err(|error| error.to_string()));

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use meetcap_supervisor::memory::Bytes;
-use meetcap_supervisor::models::catalog::{Entry, Found};
-use meetcap_supervisor::models::header::ModelError;
+use meetcap_supervisor::models::catalog::Entry;
 use meetcap_supervisor::models::pull::{Doing, Network, Progress, PullError, Pulled, Wanted, pull};
 use meetcap_supervisor::models::shelf::Shelf;
 use meetcap_supervisor::models::store::{Store, StoreError};
@@ -53,18 +52,9 @@ pub(crate) async fn named(shelf: &Shelf, names: &[String], quiet: bool, stop: &S
     let catalog = shelf.catalog();
     let mut entries: Vec<Entry> = Vec::new();
     for name in names {
-        let owned = || name.clone();
-        match catalog.find(name) {
-            Found::Entry(entry) if entries.contains(entry) => {}
-            Found::Entry(entry) => entries.push(entry.clone()),
-            Found::NoEngine { why, instead } => {
-                let (why, instead) = (why.to_owned(), instead.to_owned());
-                return Err(ModelError::NoEngine { name: owned(), why, instead }.into());
-            }
-            Found::Unknown { similar } => {
-                let similar = similar.into_iter().map(str::to_owned).collect();
-                return Err(ModelError::Unknown { name: owned(), similar }.into());
-            }
+        let entry = catalog.find(name).entry(name)?;
+        if !entries.contains(entry) {
+            entries.push(entry.clone());
         }
     }
     all(shelf, &entries, quiet, stop).await?;
@@ -73,16 +63,15 @@ pub(crate) async fn named(shelf: &Shelf, names: &[String], quiet: bool, stop: &S
 
 /// Fetches models one after the other, with their progress on a terminal.
 pub(crate) async fn all(shelf: &Shelf, entries: &[Entry], quiet: bool, stop: &Stop) -> Result<(), Refusal> {
-    let store = store(shelf)?;
+    let (store, network) = (store(shelf)?, network());
     for entry in entries {
-        one(&store, entry, quiet, stop).await?;
+        one(&store, &network, entry, quiet, stop).await?;
     }
     Ok(())
 }
 
-async fn one(store: &Store, entry: &Entry, quiet: bool, stop: &Stop) -> Result<(), Refusal> {
-    let network = network();
-    let wanted = Wanted::of(entry, &network);
+async fn one(store: &Store, network: &Network, entry: &Entry, quiet: bool, stop: &Stop) -> Result<(), Refusal> {
+    let wanted = Wanted::of(entry, network);
     let bar = (!quiet).then(new_bar);
     if let Some(bar) = &bar {
         // On a terminal the bar says so.
@@ -106,7 +95,7 @@ async fn one(store: &Store, entry: &Entry, quiet: bool, stop: &Stop) -> Result<(
         }
     };
     let work = {
-        let (store, wanted, stop) = (store.clone(), wanted.clone(), stop.clone());
+        let (store, wanted, network, stop) = (store.clone(), wanted.clone(), network.clone(), stop.clone());
         tokio::task::spawn_blocking(move || pull(&wanted, &store, &network, &stop, told))
     };
     let result = work.await.map_err(|error| Refusal::new(ExitCode::Internal, format!("fetching failed: {error}")))?;

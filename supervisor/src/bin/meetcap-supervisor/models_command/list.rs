@@ -1,9 +1,7 @@
 //! `models list`: what is here, and what can be had.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use meetcap_supervisor::ExitCode;
-use meetcap_supervisor::event::Phase;
+use meetcap_supervisor::clock::seconds_since_1970;
 use meetcap_supervisor::memory::{Bytes, MemoryPolicy, SystemReading, gate, read_system};
 use meetcap_supervisor::models::catalog::{Catalog, Kind};
 use meetcap_supervisor::models::choice::USUAL_CONTEXT;
@@ -50,12 +48,12 @@ pub(super) fn installed(shelf: &Shelf, policy: &MemoryPolicy, json: bool) -> Res
         return Ok(ExitCode::Done);
     }
     let head = ["NAME", "FOR", "FILE", "NEEDS", "FITS NOW", "LAST USED"].map(str::to_owned);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = seconds_since_1970();
     let lines = rows.iter().map(|row| {
         let pin = row.model.pin.as_ref();
         [
             row.name.clone(),
-            purpose(row.model.kind).to_owned(),
+            row.model.kind.word().to_owned(),
             sizes::of_file(row.model.bytes),
             row.need_bytes.map_or_else(absent, |need| need.to_string()),
             fits(row.fits_now),
@@ -118,14 +116,6 @@ fn print(lines: &[String]) -> Result<ExitCode, Refusal> {
     let text: String =
         lines.iter().map(|line| line.split('\n').map(printable).collect::<Vec<_>>().join("\n") + "\n").collect();
     report_command::print(&text)
-}
-
-fn purpose(kind: Kind) -> &'static str {
-    match kind.phase() {
-        _ if kind == Kind::Detector => "detector",
-        Phase::Stt => "speech",
-        Phase::Llm => "summary",
-    }
 }
 
 fn fits(fits: Option<bool>) -> String {
